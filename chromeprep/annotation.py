@@ -1,0 +1,247 @@
+"""GTF -> table of genes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from chromeprep.errors import AnnotationError, did_you_mean, shorten
+from chromeprep.format.ids import is_par_y
+from chromeprep.format.model import GeneTable
+from chromeprep.textfiles import read_blocks
+
+_log = logging.getLogger(__name__)
+
+_GTF_COLUMNS = 9
+_FEATURES = (b"gene", b"transcript", b"exon")
+_ATTRIBUTE = re.compile(rb'(gene_id|gene_name|gene_type|gene_biotype)[ \t]+"?([^";]*)"?')
+_CONFLICTS_SHOWN = 3
+
+
+class _Feature(NamedTuple):
+    """One line of a GTF, 0-based half-open."""
+
+    line: int
+    chrom: str
+    start: int
+    end: int
+    strand: str
+    gene_id: str
+    gene_name: str
+    gene_type: str
+    text: str
+
+
+class _Gene(NamedTuple):
+    """A gene as it grows from one or more lines of the same id."""
+
+    first: _Feature
+    start: int
+    end: int
+
+
+class Annotation(NamedTuple):
+    """Genes of a GTF.
+
+    Attributes
+    ----------
+    genes
+        In file order, of the wanted types.
+    feature
+        What the genes were read from: ``gene``, ``transcript`` or ``exon`` lines.
+    n_all
+        Genes of every type.
+    n_par_y
+        Copies on the Y of pseudo-autosomal genes, dropped.
+    n_unstranded
+        Genes without a strand, and so without a TSS, dropped.
+    """
+
+    genes: GeneTable
+    feature: str
+    n_all: int
+    n_par_y: int
+    n_unstranded: int
+
+
+def read_gtf(path: str | Path, gene_types: Sequence[str] = ("protein_coding",)) -> Annotation:
+    """Read the genes of a GTF, plain or gzipped.
+
+    Genes come from ``gene`` lines where there are any, else from ``transcript``, else from ``exon``
+    lines, from the first base of any to the last. Only lines of that feature are parsed; of all the
+    others the number of columns is checked.
+
+    Parameters
+    ----------
+    path
+        The file, from GENCODE, Ensembl, RefSeq or anyone.
+    gene_types
+        Values of ``gene_type`` or ``gene_biotype`` to keep; empty or ``any`` keeps all. Where
+        the file has neither attribute all genes are kept.
+
+    Raises
+    ------
+    AnnotationError
+        Where a line is malformed, an id stands on several chromosomes or strands, or no gene is of
+        a wanted type.
+    """
+    source = Path(path)
+    for feature in _FEATURES:
+        genes, n_par_y, n_unstranded = _collect(source, feature)
+        if genes or n_par_y or n_unstranded:
+            break
+    else:
+        raise AnnotationError(
+            "has no gene, transcript or exon lines", path=source, hint="is it a GTF?"
+        )
+    kept = _of_type(list(genes.values()), gene_types, source)
+    table = GeneTable.build(
+        gene_id=[gene.first.gene_id for gene in kept],
+        gene_name=[gene.first.gene_name for gene in kept],
+        gene_type=[gene.first.gene_type for gene in kept],
+        chrom=[gene.first.chrom for gene in kept],
+        start=[gene.start for gene in kept],
+        end=[gene.end for gene in kept],
+        strand=[gene.first.strand for gene in kept],
+    )
+    return Annotation(table, feature.decode(), len(genes), n_par_y, n_unstranded)
+
+
+def _collect(path: Path, feature: bytes) -> tuple[dict[str, _Gene], int, int]:
+    genes: dict[str, _Gene] = {}
+    conflicts: dict[str, list[_Feature]] = {}
+    par_y: set[str] = set()
+    unstranded: set[str] = set()
+    for entry in _features(path, feature):
+        if is_par_y(entry.gene_id):
+            par_y.add(entry.gene_id)
+        elif entry.strand == ".":
+            unstranded.add(entry.gene_id)
+        elif (known := genes.get(entry.gene_id)) is None:
+            genes[entry.gene_id] = _Gene(entry, entry.start, entry.end)
+        elif (known.first.chrom, known.first.strand) != (entry.chrom, entry.strand):
+            conflicts.setdefault(entry.gene_id, [known.first]).append(entry)
+        else:
+            genes[entry.gene_id] = _Gene(
+                known.first, min(known.start, entry.start), max(known.end, entry.end)
+            )
+    if conflicts:
+        raise _conflict(path, conflicts)
+    return genes, len(par_y), len(unstranded - genes.keys())
+
+
+def _features(path: Path, feature: bytes) -> Iterator[_Feature]:
+    """Yield the lines of one feature; the others are only checked for their number of columns."""
+    needle = b"\t" + feature + b"\t"
+    lines_before = 0
+    for block in read_blocks(path, AnnotationError):
+        lines = block.count(b"\n")
+        # Counting is many times as fast as splitting, and enough where every line is in order.
+        if block.count(b"\t") != (_GTF_COLUMNS - 1) * lines:
+            _check_columns(path, block, lines_before)
+        number, counted = lines_before, 0
+        at = block.find(needle)
+        while at >= 0:
+            start = block.rfind(b"\n", 0, at) + 1
+            end = block.find(b"\n", at)
+            number += block.count(b"\n", counted, start)
+            counted = start
+            text = block[start:end]
+            fields = text.split(b"\t")
+            if fields[2] == feature and not text.startswith(b"#"):
+                yield _parse(path, number + 1, text, fields)
+            at = block.find(needle, end)
+        lines_before += lines
+
+
+def _check_columns(path: Path, block: bytes, lines_before: int) -> None:
+    for offset, line in enumerate(block.split(b"\n")[:-1], start=1):
+        text = line.rstrip(b"\r")
+        if not text.strip() or text.startswith(b"#"):
+            continue
+        columns = text.rstrip(b"\t").count(b"\t") + 1
+        if columns != _GTF_COLUMNS:
+            raise AnnotationError(
+                f"malformed GTF: {columns} columns separated by tabs, expected {_GTF_COLUMNS}: "
+                f"{_show(text)}",
+                path=path,
+                line=lines_before + offset,
+            )
+
+
+def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Feature:
+    def malformed(what: str, hint: str | None = None) -> AnnotationError:
+        return AnnotationError(
+            f"malformed GTF: {what}: {_show(text)}", path=path, line=number, hint=hint
+        )
+
+    try:
+        start, end = int(fields[3]) - 1, int(fields[4])
+    except ValueError:
+        raise malformed("start and end must be whole numbers") from None
+    if not 0 <= start < end:
+        raise malformed("start must be at least 1 and not beyond end")
+    if fields[6] not in (b"+", b"-", b"."):
+        raise malformed(f"strand is '{fields[6].decode(errors='replace')}', expected + or -")
+    attributes = {key: value.decode() for key, value in _ATTRIBUTE.findall(fields[8])}
+    gene_id = attributes.get(b"gene_id", "")
+    if not gene_id:
+        gff3 = b"ID=" in fields[8] or b"Parent=" in fields[8]
+        raise malformed(
+            "no gene_id", "this looks like GFF3; convert it: gffread -T in.gff3 -o out.gtf"
+            if gff3 else None,
+        )  # fmt: skip
+    return _Feature(
+        line=number,
+        chrom=fields[0].decode(),
+        start=start,
+        end=end,
+        strand=fields[6].decode(),
+        gene_id=gene_id,
+        gene_name=attributes.get(b"gene_name", ""),
+        gene_type=attributes.get(b"gene_type", attributes.get(b"gene_biotype", "")),
+        text=_show(text),
+    )
+
+
+def _show(text: bytes, most: int = 120) -> str:
+    shown = text.decode(errors="replace").rstrip()
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def _conflict(path: Path, conflicts: dict[str, list[_Feature]]) -> AnnotationError:
+    lines = []
+    for features in list(conflicts.values())[:_CONFLICTS_SHOWN]:
+        lines += [f"  line {entry.line}: {entry.text}" for entry in features[:2]]
+    count = len(conflicts)
+    shown = "" if count <= _CONFLICTS_SHOWN else f" (the first {_CONFLICTS_SHOWN} shown)"
+    return AnnotationError(
+        f"{count} gene id{'s' * (count > 1)} on more than one chromosome or strand{shown}:\n"
+        + "\n".join(lines),
+        path=path,
+        hint="a gene needs one TSS: give the copies ids of their own, or leave all but one out",
+    )
+
+
+def _of_type(genes: list[_Gene], wanted: Sequence[str], path: Path) -> list[_Gene]:
+    if not wanted or "any" in wanted:
+        return genes
+    known = sorted({gene.first.gene_type for gene in genes} - {""})
+    if not known:
+        _log.info(
+            "%s: has neither gene_type nor gene_biotype; all %s genes are kept",
+            path,
+            f"{len(genes):,}",
+        )
+        return genes
+    for name in wanted:
+        if name not in known:
+            raise AnnotationError(
+                f"no gene of type '{name}'; {did_you_mean(name, known)}",
+                path=path,
+                hint=f"--gene-type any keeps all; there are {shorten(known)}",
+            )
+    return [gene for gene in genes if gene.first.gene_type in wanted]

@@ -1,0 +1,28 @@
+"""The command line of chromeprep: one file a command, imported when it is called."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from chromeprep._version import __version__
+from chromeprep.cli._shell import LazyGroup, run
+
+_COMMANDS = {
+    "bin": ("chromeprep.cli.bin:bin_", "Bin tracks round the TSS of genes into an HDF5 file."),
+    "info": ("chromeprep.cli.info:info", "Show what is in a file."),
+    "validate": ("chromeprep.cli.validate:validate", "Check a file against the specification."),
+    "simulate": ("chromeprep.cli.simulate:simulate", "Write a small world to try things on."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
+@click.version_option(__version__, "-V", "--version", prog_name="chromeprep")
+def cli() -> None:
+    """Turn ChIP-seq of histone marks into signal in bins round the TSS of genes."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    run(cli, "chromeprep")

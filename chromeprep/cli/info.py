@@ -1,0 +1,105 @@
+"""`chromeprep info`: what is in a file of bins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chromeprep.cli._options import INPUT_FILE, json_option
+from chromeprep.cli._shell import echo_json
+
+if TYPE_CHECKING:
+    from chromeprep.format import Description
+
+
+@click.command()
+@click.argument("file", type=INPUT_FILE)
+@json_option
+def info(file: Path, as_json: bool) -> None:
+    """Show what is in a file: cell type, genes, labels, marks and how it was made."""
+    from chromeprep.format import read_description
+
+    summary = _summary(read_description(file))
+    if as_json:
+        echo_json(summary)
+    else:
+        click.echo(_table(file, summary))
+
+
+def _summary(data: Description) -> dict[str, object]:
+    import json
+    from dataclasses import asdict
+
+    labels = data.genes.label
+    attributes = asdict(data.attributes)
+    return {
+        "attributes": {key: _finite(value) for key, value in attributes.items()},
+        "genes": len(data.genes),
+        "labels": {
+            "high": int((labels == 1).sum()),
+            "low": int((labels == 0).sum()),
+            "unknown": int((labels < 0).sum()),
+        },
+        "chromosomes": dict(data.chromosomes),
+        "genes_with_bins_outside": int((data.genes.bins_outside > 0).sum()),
+        "gene_digest": data.genes.digest(),
+        "marks": [
+            {
+                name: _finite(getattr(data.marks, name)[row])
+                for name in (
+                    "mark", "units", "count_rule", "n_mapped", "mean", "std", "p50", "p99",
+                    "fraction_nonzero", "source", "fingerprint",
+                )
+            }
+            for row in range(len(data.marks))
+        ],
+        "provenance": [json.loads(line) for line in data.provenance],
+    }  # fmt: skip
+
+
+def _finite(value: object) -> object:
+    import numpy as np
+
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _table(file: Path, summary: dict[str, object]) -> str:
+    attributes, labels = summary["attributes"], summary["labels"]
+    assert isinstance(attributes, dict)
+    assert isinstance(labels, dict)
+    marks, chromosomes = summary["marks"], summary["chromosomes"]
+    assert isinstance(marks, list)
+    assert isinstance(chromosomes, dict)
+    known = labels["high"] + labels["low"]
+    label = f"{labels['high']:,} high, {labels['low']:,} low, {labels['unknown']:,} unknown"
+    if known:
+        rule = f"{attributes['label_rule']}, {attributes['label_threshold']:.4g}"
+        label += f" ({100 * labels['high'] / known:.1f}% high; {rule})"
+    lines = [
+        str(file),
+        f"  cell type    {attributes['cell_type']}",
+        f"  assembly     {attributes['assembly']}",
+        f"  genes        {summary['genes']:,} on {len(chromosomes)} chromosomes",
+        f"  labels       {label}",
+        f"  bins         {attributes['n_bins']} of {attributes['bin_size_bp']} bp, "
+        f"TSS ±{attributes['flank_bp']:,} bp, {attributes['orientation']}",
+        f"  neighbours   {attributes['neighbour_distance_bp']:,} bp filter",
+        "",
+        f"  {'mark':<12} {'units':<7} {'mean':>9} {'std':>9} {'median':>9} {'p99':>9} "
+        f"{'nonzero':>8}  source",
+    ]
+    for mark in marks:
+        numbers = " ".join(
+            f"{'-' if mark[name] is None else format(mark[name], '.4g'):>9}"
+            for name in ("mean", "std", "p50", "p99")
+        )
+        nonzero = mark["fraction_nonzero"]
+        share = "-" if nonzero is None else f"{100 * nonzero:.1f}%"
+        lines.append(
+            f"  {mark['mark']:<12} {mark['units']:<7} {numbers} {share:>8}  {mark['source']}"
+        )
+    return "\n".join(lines)

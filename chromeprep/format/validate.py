@@ -1,0 +1,207 @@
+"""Does a file follow the specification? Every violation is named, not only the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from chromeprep.errors import FormatError
+from chromeprep.format import schema
+from chromeprep.format.model import ChromeBins
+from chromeprep.format.read import open_bins, read_bins
+from chromeprep.format.write import table_columns
+from chromeprep.stats import mark_statistics
+
+_CLOSE = 1e-6
+
+
+def violations(path: str | Path) -> list[str]:
+    """Compare a file with ``docs/format.md``.
+
+    Returns
+    -------
+    list of str
+        One sentence a violation, each naming the key it is about; empty for a valid file.
+
+    Raises
+    ------
+    FormatError
+        Where the file cannot be opened as one of bins at all.
+    """
+    with open_bins(path) as file:
+        found = list(_structure(file))
+    if found:
+        return found
+    try:
+        data = read_bins(path)
+    except FormatError as error:
+        return [error.message]
+    return [*_attributes(data), *_genes(data), *_bins(path, data), *_signal(data)]
+
+
+def _structure(file: h5py.File) -> Iterator[str]:
+    for attribute in schema.ATTRIBUTES:
+        if attribute.name not in file.attrs:
+            yield f"attribute '{attribute.name}' is missing"
+        elif not _is_kind(file.attrs[attribute.name], attribute.kind):
+            yield f"attribute '{attribute.name}' should be of kind {attribute.kind}"
+    for name in ("generated-by", "creation-date"):
+        if name not in file.attrs:
+            yield f"attribute '{name}' is missing"
+    for table in schema.TABLES:
+        if not isinstance(file.get(table.name), h5py.Group):
+            yield f"group /{table.name} is missing"
+            continue
+        yield from _table(file, table)
+    for name in schema.SIGNAL_DIMS:
+        if not isinstance(file.get(name), h5py.Dataset):
+            yield f"dataset /{name} is missing"
+        elif not file[name].is_scale:
+            yield f"/{name} is not a dimension scale"
+    yield from _signal_dataset(file)
+    if not isinstance(file.get("provenance"), h5py.Dataset):
+        yield "dataset /provenance is missing"
+    for link, target in (("obs", "genes"), ("var", "marks"), ("obsm/signal", "signal")):
+        if file.get(f"anndata/{link}") != file.get(target):
+            yield f"/anndata/{link} is not a hard link to /{target}"
+
+
+def _table(file: h5py.File, table: schema.Table) -> Iterator[str]:
+    group = file[table.name]
+    if group.attrs.get("encoding-type") != "dataframe":
+        yield f"/{table.name}: attribute 'encoding-type' should be 'dataframe'"
+    if group.attrs.get("_index") != table.columns[0].name:
+        yield f"/{table.name}: attribute '_index' should be '{table.columns[0].name}'"
+    listed = set(group.attrs.get("column-order", [])) | {table.columns[0].name}
+    if listed != set(group):
+        yield (
+            f"/{table.name}: attribute 'column-order' does not list its columns: "
+            f"{', '.join(sorted(listed ^ set(group)))}"
+        )
+    lengths = set()
+    for column in table.columns:
+        key = f"/{table.name}/{column.name}"
+        dataset = group.get(column.name)
+        if not isinstance(dataset, h5py.Dataset):
+            yield f"dataset {key} is missing"
+            continue
+        text = h5py.check_string_dtype(dataset.dtype) is not None
+        found = "string" if text else str(dataset.dtype)
+        if found != column.dtype:
+            yield f"{key} is {found}, should be {column.dtype}"
+        if dataset.ndim != 1:
+            yield f"{key} has {dataset.ndim} dimensions, should have 1"
+        else:
+            lengths.add(len(dataset))
+    if len(lengths) > 1:
+        yield f"/{table.name}: its columns differ in length: {sorted(lengths)}"
+
+
+def _signal_dataset(file: h5py.File) -> Iterator[str]:
+    signal = file.get("signal")
+    if not isinstance(signal, h5py.Dataset):
+        yield "dataset /signal is missing"
+        return
+    if signal.dtype != np.float32:
+        yield f"/signal is {signal.dtype}, should be float32"
+    if not signal.fletcher32:
+        yield "/signal has no checksum (fletcher32)"
+    if signal.ndim != len(schema.SIGNAL_DIMS):
+        yield f"/signal has {signal.ndim} dimensions, should have 3: {schema.SIGNAL_DIMS}"
+        return
+    for axis, name in enumerate(schema.SIGNAL_DIMS):
+        scale = file.get(name)
+        if scale is not None and scale not in list(signal.dims[axis].values()):
+            yield f"/signal: dimension {axis} does not have the scale /{name}"
+        if scale is not None and len(scale) != signal.shape[axis]:
+            yield f"/{name} has {len(scale)} entries, /signal {signal.shape[axis]}"
+
+
+def _attributes(data: ChromeBins) -> Iterator[str]:
+    attributes = data.attributes
+    if attributes.bin_size_bp < 1 or attributes.flank_bp < 1:
+        yield "attributes 'bin-size-bp' and 'flank-bp' should be at least 1"
+    elif 2 * attributes.flank_bp != attributes.n_bins * attributes.bin_size_bp:
+        yield "attribute 'n-bins' should be 2 x 'flank-bp' / 'bin-size-bp'"
+    if attributes.neighbour_distance_bp < 0:
+        yield "attribute 'neighbour-distance-bp' should not be negative"
+    for name, value, allowed in (
+        ("anchor", attributes.anchor, (schema.ANCHOR,)),
+        ("orientation", attributes.orientation, schema.ORIENTATIONS),
+        ("coordinates", attributes.coordinates, (schema.COORDINATES,)),
+        ("label-rule", attributes.label_rule, schema.LABEL_RULES),
+        ("uncovered", attributes.uncovered, schema.UNCOVERED),
+    ):
+        if value not in allowed:
+            yield f"attribute '{name}' is '{value}', should be one of {', '.join(allowed)}"
+
+
+def _genes(data: ChromeBins) -> Iterator[str]:
+    genes = data.genes
+    yield from _unique("/genes/gene_id", genes.gene_id)
+    yield from _unique("/marks/mark", data.marks.mark)
+    if not np.isin(genes.label, (-1, 0, 1)).all():
+        yield "/genes/label should be -1, 0 or 1"
+    elif data.attributes.label_rule == "none":
+        if (genes.label != schema.UNKNOWN_LABEL).any():
+            yield "/genes/label should be -1 everywhere where attribute 'label-rule' is 'none'"
+    else:
+        known = ~np.isnan(genes.expression)
+        label = np.where(known, genes.expression >= data.attributes.label_threshold, -1)
+        wrong = int((label != genes.label).sum())
+        if wrong:
+            yield f"/genes/label does not follow from expression and threshold in {wrong} genes"
+    placed = genes.chrom != ""
+    if not np.isin(genes.strand[placed], ("+", "-")).all():
+        yield "/genes/strand should be + or -"
+    if (placed & ((genes.start < 0) | (genes.end <= genes.start))).any():
+        yield "/genes/start should be at least 0 and smaller than /genes/end"
+    tss = np.where(genes.strand == "-", genes.end - 1, genes.start)
+    if (placed & (genes.tss != tss)).any():
+        yield "/genes/tss should be start on + and end - 1 on -"
+    missing = sorted(set(genes.chrom[placed]) - set(data.chromosomes))
+    if missing:
+        yield f"/chromosomes lacks {', '.join(missing)}"
+
+
+def _bins(path: str | Path, data: ChromeBins) -> Iterator[str]:
+    expected = table_columns(data, "bins")
+    with open_bins(path) as file:
+        for name in ("start", "end"):
+            if not np.array_equal(file[f"bins/{name}"][:], expected[name]):
+                yield f"/bins/{name} does not follow from flank and bin size"
+        for key, ids in (("gene", data.genes.gene_id), ("mark", data.marks.mark)):
+            if not np.array_equal(file[key].asstr()[:], ids):
+                yield f"/{key} does not hold the ids of /{key}s"
+        if not np.array_equal(file["bin"][:], expected["start"]):
+            yield "/bin does not hold /bins/start"
+
+
+def _signal(data: ChromeBins) -> Iterator[str]:
+    if np.isinf(data.signal).any():
+        yield "/signal holds infinite values"
+        return
+    if data.attributes.uncovered == "zero" and np.isnan(data.signal).any():
+        yield "/signal holds NaN, though attribute 'uncovered' is 'zero'"
+    for row, mark in enumerate(data.marks.mark):
+        for name, value in mark_statistics(data.signal[:, row, :])._asdict().items():
+            stored = getattr(data.marks, name)[row]
+            if not np.isclose(stored, value, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
+                yield f"/marks/{name} of {mark} is {stored:.6g}, /signal has {value:.6g}"
+
+
+def _unique(key: str, values: np.ndarray[tuple[int], np.dtype[np.object_]]) -> Iterator[str]:
+    if len(set(values)) != len(values):
+        twice = next(value for value in values if list(values).count(value) > 1)
+        yield f"{key} should be unique, but has '{twice}' more than once"
+
+
+def _is_kind(value: object, kind: schema.Kind) -> bool:
+    if kind == "string":
+        return isinstance(value, str)
+    if kind == "int":
+        return isinstance(value, (int, np.integer))
+    return isinstance(value, (float, np.floating))
