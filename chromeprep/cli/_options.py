@@ -12,9 +12,13 @@ INPUT_FILE = click.Path(path_type=Path)
 
 force_option = click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
 threads_option = click.option(
-    "-p", "--threads", type=click.IntRange(min=1), default=1, show_default=True,
+    "-p",
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
     help="Processes that read at a time.",
-)  # fmt: skip
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

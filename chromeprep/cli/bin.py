@@ -24,47 +24,116 @@ if TYPE_CHECKING:
 
 # What --like takes from the other file, and so cannot be chosen beside it.
 _FIXED_BY_LIKE = {
-    "gtf": "--gtf", "flank": "--flank", "bin_size": "--bin-size", "gene_types": "--gene-type",
-    "neighbour_distance": "--neighbour-distance", "gene_list": "--genes", "regions": "--regions",
-}  # fmt: skip
+    "gtf": "--gtf",
+    "flank": "--flank",
+    "bin_size": "--bin-size",
+    "gene_types": "--gene-type",
+    "neighbour_distance": "--neighbour-distance",
+    "gene_list": "--genes",
+    "regions": "--regions",
+}
 
 
 @click.command("bin")
-@click.option("--bigwig", "bigwigs", type=MarkFileType(), multiple=True,
-              help="bigWig of a mark; a bin is the mean of its bases. Repeatable.")  # fmt: skip
-@click.option("--bam", "bams", type=MarkFileType(), multiple=True,
-              help="Sorted, indexed BAM of a mark; a bin counts the alignments that overlap it, "
-                   "as `bedtools multicov` does. Repeatable.")  # fmt: skip
+@click.option(
+    "--bigwig",
+    "bigwigs",
+    type=MarkFileType(),
+    multiple=True,
+    help="bigWig of a mark; a bin is the mean of its bases. Repeatable.",
+)
+@click.option(
+    "--bam",
+    "bams",
+    type=MarkFileType(),
+    multiple=True,
+    help="Sorted, indexed BAM of a mark; a bin counts the alignments that overlap it, "
+    "as `bedtools multicov` does. Repeatable.",
+)
 @click.option("--gtf", type=INPUT_FILE, help="Gene annotation, plain or gzipped.")
-@click.option("--like", type=INPUT_FILE, metavar="OTHER.h5",
-              help="Take genes, windows and marks from this file instead of --gtf.")  # fmt: skip
-@click.option("--expression", type=INPUT_FILE, metavar="TABLE",
-              help="Expression (RPKM, TPM, …), gene ids in the first column; gives labels.")  # fmt: skip
-@click.option("--expression-column", metavar="NAME",
-              help="Column of the table.  [default: the cell type, or the only one]")  # fmt: skip
+@click.option(
+    "--like",
+    type=INPUT_FILE,
+    metavar="OTHER.h5",
+    help="Take genes, windows and marks from this file instead of --gtf.",
+)
+@click.option(
+    "--expression",
+    type=INPUT_FILE,
+    metavar="TABLE",
+    help="Expression (RPKM, TPM, …), gene ids in the first column; gives labels.",
+)
+@click.option(
+    "--expression-column",
+    metavar="NAME",
+    help="Column of the table.  [default: the cell type, or the only one]",
+)
 @click.option("--cell-type", metavar="NAME", help="Cell type, kept in the file, such as E003.")
 @click.option("--assembly", metavar="NAME", help="Genome assembly, kept in the file: hg19.")
-@click.option("--flank", type=click.IntRange(min=1), default=10_000, show_default=True,
-              metavar="BP", help="Reach of the window on either side of the TSS.")  # fmt: skip
-@click.option("--bin-size", type=click.IntRange(min=1), default=100, show_default=True,
-              metavar="BP", help="Width of a bin.")  # fmt: skip
-@click.option("--neighbour-distance", type=click.IntRange(min=0), default=5000, show_default=True,
-              metavar="BP", help="Drop genes whose TSS lies this close behind a kept one; 0: "
-                                 "keep all.")  # fmt: skip
-@click.option("--gene-type", "gene_types", multiple=True, default=("protein_coding",),
-              show_default=True, metavar="TYPE", help="Genes kept, or `any`. Repeatable.")  # fmt: skip
-@click.option("--genes", "gene_list", type=INPUT_FILE, metavar="LIST",
-              help="After the filter, keep only the genes of this list.")  # fmt: skip
-@click.option("--regions", type=INPUT_FILE, metavar="BED",
-              help="After the filter, keep only genes whose whole window lies in these regions: "
-                   "for tracks that cover part of the genome.")  # fmt: skip
-@click.option("--uncovered", type=click.Choice(["zero", "nan"]), default="zero", show_default=True,
-              help="Bases without a value in a bigWig: 0, or left out of the mean.")  # fmt: skip
-@click.option("--exclude-flags", type=FlagsType(), default="0xF04", show_default=True,
-              help="Alignments left out: unmapped, secondary, QC-failed, duplicate, "
-                   "supplementary.")  # fmt: skip
-@click.option("-o", "--output", type=INPUT_FILE, required=True, metavar="OUT.h5",
-              help="The file to write.")  # fmt: skip
+@click.option(
+    "--flank",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="BP",
+    help="Reach of the window on either side of the TSS.",
+)
+@click.option(
+    "--bin-size",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="BP",
+    help="Width of a bin.",
+)
+@click.option(
+    "--neighbour-distance",
+    type=click.IntRange(min=0),
+    default=5000,
+    show_default=True,
+    metavar="BP",
+    help="Drop genes whose TSS lies this close behind a kept one; 0: keep all.",
+)
+@click.option(
+    "--gene-type",
+    "gene_types",
+    multiple=True,
+    default=("protein_coding",),
+    show_default=True,
+    metavar="TYPE",
+    help="Genes kept, or `any`. Repeatable.",
+)
+@click.option(
+    "--genes",
+    "gene_list",
+    type=INPUT_FILE,
+    metavar="LIST",
+    help="After the filter, keep only the genes of this list.",
+)
+@click.option(
+    "--regions",
+    type=INPUT_FILE,
+    metavar="BED",
+    help="After the filter, keep only genes whose whole window lies in these regions: "
+    "for tracks that cover part of the genome.",
+)
+@click.option(
+    "--uncovered",
+    type=click.Choice(["zero", "nan"]),
+    default="zero",
+    show_default=True,
+    help="Bases without a value in a bigWig: 0, or left out of the mean.",
+)
+@click.option(
+    "--exclude-flags",
+    type=FlagsType(),
+    default="0xF04",
+    show_default=True,
+    help="Alignments left out: unmapped, secondary, QC-failed, duplicate, supplementary.",
+)
+@click.option(
+    "-o", "--output", type=INPUT_FILE, required=True, metavar="OUT.h5", help="The file to write."
+)
 @threads_option
 @force_option
 @click.pass_context
@@ -90,13 +159,13 @@ def bin_(
     threads: int,
     force: bool,
 ) -> None:
-    r"""Bin tracks round the TSS of genes into an HDF5 file.
+    """Bin tracks round the TSS of genes into an HDF5 file.
 
     The mark of a file is read from its name where it is not given.
 
     \b
     Examples:
-      chromeprep bin --bam K562_H3K4me3.bam --bigwig H3K27me3=polycomb.bw \
+      chromeprep bin --bam K562_H3K4me3.bam --bigwig H3K27me3=polycomb.bw \\
           --gtf gencode.gtf.gz --expression rpkm.tsv.gz --cell-type K562 -o K562.h5
       chromeprep bin --like K562.h5 --bam new_H3K4me3.bam --bam new_H3K27me3.bam -o new.h5
     """
