@@ -90,7 +90,7 @@ def write_bam(
     order = np.lexsort((np.arange(len(which)), pos, chrom))
     chrom, pos, flag, mapq = chrom[order], pos[order], flag[order], mapq[order]
     n_unmapped = round(_UNMAPPED_SHARE * len(which))
-    with pysam.BGZFile(str(path), "wb") as handle:
+    with pysam.BGZFile(str(path), "wb", None) as handle:
         handle.write(_header(chromosomes, sample))
         for first in range(0, len(pos), _CHUNK):
             part = slice(first, first + _CHUNK)
@@ -163,8 +163,7 @@ def _read_bases(
 
 
 def _pack(bases: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    packed: NDArray[np.uint8] = (bases[:, ::2] << 4) | bases[:, 1::2]
-    return packed
+    return np.left_shift(bases[:, ::2], np.uint8(4)) | bases[:, 1::2]
 
 
 def reg2bin(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -26,9 +26,7 @@ def write_bigwig(path: Path, fragments: Fragments, chromosomes: dict[str, int]) 
     int
         Runs written.
     """
-    piles = [
-        pile_up(fragments, index, length) for index, length in enumerate(chromosomes.values())
-    ]
+    piles = [pile_up(fragments, index, length) for index, length in enumerate(chromosomes.values())]
     rate = float(np.concatenate(piles).mean())
     table = minus_log10_p(rate, max(int(pile.max()) for pile in piles))
     total = 0

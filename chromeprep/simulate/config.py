@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chromeprep.errors import ChromeError
-
 ASSEMBLY = "sim1"
 STEP_BP = 25
 """Resolution of everything along the genome, that of the Roadmap tracks."""
@@ -38,7 +36,7 @@ class SimulationConfig:
 
     Raises
     ------
-    ChromeError
+    ValueError
         For a number of genes out of range, or a name that cannot be part of a file name.
 
     Examples
@@ -53,24 +51,23 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise ChromeError(f"the seed is {self.seed}; expected 0 or more")
+            raise ValueError(f"the seed is {self.seed}; expected 0 or more")
         if not FEWEST_GENES <= self.n_genes <= MOST_GENES:
-            raise ChromeError(
+            raise ValueError(
                 f"{self.n_genes} genes were asked for; expected {FEWEST_GENES} to {MOST_GENES}"
             )
         if not self.cell_types:
-            raise ChromeError("no cell type was named; expected one or more")
+            raise ValueError("no cell type was named; expected one or more")
         for name in self.cell_types:
             if not _CELL_TYPE.fullmatch(name):
-                raise ChromeError(
-                    f"'{name}' cannot name a cell type",
-                    hint="letters, digits, '_', '.' and '+' only, 32 at most: it is part of file "
-                    "names such as S01-H3K4me3.bam",
+                raise ValueError(
+                    f"'{name}' cannot name a cell type: expected 1 to 32 letters, digits, '_', "
+                    "'.' and '+' (it becomes part of file names such as S01-H3K4me3.bam)"
                 )
         if len({name.lower() for name in self.cell_types}) < len(self.cell_types):
-            raise ChromeError(
-                f"a cell type is named twice in {', '.join(self.cell_types)}",
-                hint="upper and lower case are not told apart: some file systems do not either",
+            # Some file systems do not tell upper from lower case.
+            raise ValueError(
+                f"a cell type is named twice in {', '.join(self.cell_types)} (letter case ignored)"
             )
 
 

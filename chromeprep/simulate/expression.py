@@ -105,14 +105,12 @@ def draw_cell_type(
     on = rng.random(n) < p_on
     together = (genes.partner >= 0) & (genes.partner < np.arange(n)) & (rng.random(n) < 0.6)
     on[together] = on[genes.partner[together]]
-    transcription = np.where(
-        on, traits.level + rng.normal(0, 0.9, n), rng.normal(-4.0, 1.5, n)
-    )
+    transcription = np.where(on, traits.level + rng.normal(0, 0.9, n), rng.normal(-4.0, 1.5, n))
     rna = transcription + traits.stability + rng.normal(0, 0.8, n)
     discordant = np.where(traits.discordant, rng.random(n) < 0.7, rng.random(n) < 0.025)
     opposite = np.where(on, rng.normal(-3.5, 1.5, n), rng.normal(2.0, 1.3, n))
     rna = np.where(discordant, opposite, rna)
-    rpkm = np.round(np.maximum(np.exp2(rna) - 0.05, 0.0), 3)
+    rpkm = np.maximum(np.exp2(rna) - 0.05, 0.0).round(3)
     return CellExpression(transcription, rpkm, here)
 
 

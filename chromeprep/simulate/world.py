@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pysam
 
+from chromeprep.errors import OutputError
 from chromeprep.format.atomic import atomic_folder, check_writable
 from chromeprep.simulate.assay import Assay, experiments
 from chromeprep.simulate.bam import draw_sequences, write_bam
@@ -25,6 +26,7 @@ ANNOTATION, EXPRESSION, SIZES, README = (
     "chrom.sizes",
     "README.txt",
 )
+TITLE = "A simulated world: no organism, no experiment"
 
 
 class World(NamedTuple):
@@ -53,17 +55,19 @@ def simulate(
     config
         What to simulate; by default two cell types over 2,500 genes.
     force
-        Replace a folder that is there.
+        Replace a simulated world that is there; never a folder of another kind.
     report
         Called with the name of each file before it is written.
 
     Raises
     ------
     OutputError
-        Where the folder exists and `force` is off, or cannot be written.
+        Where the folder exists and `force` is off or it is no simulated world, or where it cannot
+        be written.
     """
     config = config or SimulationConfig()
     target = check_writable(path, force=force)
+    _check_replaceable(target)
     tell = report or (lambda _: None)
     genome = lay_out_genome(config.n_genes, stream(config.seed, "genome"))
     traits, domains = draw_traits(genome, config.seed)
@@ -113,6 +117,19 @@ def simulate(
     )
 
 
+def _check_replaceable(target: Path) -> None:
+    """Refuse to replace what this module has not written: --force deletes a whole folder."""
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    readme = target / README
+    if not (readme.is_file() and readme.read_bytes().startswith(TITLE.encode())):
+        raise OutputError(
+            "is a folder that holds no simulated world; it is not replaced",
+            path=target,
+            hint="choose another name, or remove the folder yourself",
+        )
+
+
 def _write_gtf(path: Path, genome: Genome, rng: np.random.Generator) -> None:
     genes = genome.genes
     chromosomes = list(genome.chromosomes)
@@ -155,7 +172,7 @@ def _write_gtf(path: Path, genome: Genome, rng: np.random.Generator) -> None:
                 line("exon", *exon, f"{about}exon_number {place}; level 2;")
                 for place, exon in enumerate(exons, start=1)
             ]
-    with pysam.BGZFile(str(path), "wb") as handle:
+    with pysam.BGZFile(str(path), "wb", None) as handle:
         handle.write(("\n".join(lines) + "\n").encode())
 
 
@@ -178,8 +195,8 @@ def _readme(config: SimulationConfig, genome: Genome, assays: dict[str, Assay]) 
         for file, assay in assays.items()
     )
     return f"""\
-A simulated world: no organism, no experiment
-=============================================
+{TITLE}
+{"=" * len(TITLE)}
 
 Written by `chromeprep simulate --seed {config.seed} --genes {config.n_genes} \
 --cell-types {",".join(config.cell_types)}`; the same command writes the same data.
