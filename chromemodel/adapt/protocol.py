@@ -1,0 +1,259 @@
+"""How does a model of one cell type do on another, with and without adaptation?
+
+TransferChrome, "Model training" and "Cross-cell lines gene expression prediction": the labelled
+source and a part of the unlabelled target train, the other part of the target tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chromemodel.adapt import METHODS
+from chromemodel.config import (
+    Component,
+    Normalisation,
+    NormaliseRule,
+    RunConfig,
+    Split,
+    TrainConfig,
+    build_options,
+    to_json,
+)
+from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
+from chromemodel.data.splits import (
+    ADAPTING,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    split_source,
+    split_target,
+    stable_id,
+)
+from chromemodel.evaluate.baselines import LOGISTIC, fit_logistic
+from chromemodel.evaluate.metrics import Score, binary_metrics
+from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.train.checkpoint import (
+    SOURCE_ONLY,
+    Finished,
+    check_run_target,
+    provenance,
+    write_run,
+)
+from chromemodel.train.device import computing, pick_device
+from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromemodel.train.single import fresh, full_component, tensors
+from chromeprep.errors import InputError
+from chromeprep.format import atomic_folder
+
+TEST_PART = "target half that did not adapt"
+
+
+class Adapted(NamedTuple):
+    """What an adaptation gives back.
+
+    ``scores`` are empty where the target has no labels of both classes in its test half;
+    ``label_agreement`` is the share of the test half's genes with the label they have in the
+    source, NaN where there are none; ``fits`` has one entry a method, in the order of the scores.
+    """
+
+    scores: tuple[Score, ...]
+    fits: dict[str, Fit]
+    notes: tuple[str, ...]
+    label_agreement: float
+    config: RunConfig
+    path: Path
+
+
+class _Outcome(NamedTuple):
+    finished: Finished
+    fit: Fit
+
+
+def adapt_model(
+    source: str | Path,
+    target: str | Path,
+    out: str | Path,
+    *,
+    method: str = "dann",
+    method_options: Mapping[str, Any] | None = None,
+    model: str = "transferchrome",
+    options: Mapping[str, Any] | None = None,
+    marks: Sequence[str] = (),
+    normalise: NormaliseRule = "file",
+    split: Split | None = None,
+    training: TrainConfig | None = None,
+    baseline: bool = True,
+    force: bool = False,
+    command: Sequence[str] = (),
+    on_epoch: Callable[[str, Epoch], None] | None = None,
+) -> Adapted:
+    """Adapt a model to a target without using its labels, and train one on the source beside it.
+
+    Labels of the target are read for the scores of its test half and for nothing else.
+
+    Parameters
+    ----------
+    source, target
+        Files of bins with the same windows; the source with labels.
+    out
+        The run folder of the adapted run; ``out/source_only`` is the other.
+    method, method_options
+        A registered method and some of its options.
+    model, options, marks, normalise, baseline, force, command
+        As for `chromemodel.train_model`; ``training`` statistics are those of the source's
+        training genes.
+    split
+        Its fractions and seed; 0.1 of the source validates, half of the target adapts by default.
+    on_epoch
+        Called with the method's name and each row of its history.
+
+    Raises
+    ------
+    FormatError, MismatchError, InputError
+        Where a file is wrong, they do not fit each other, or the source lacks labels.
+    OutputError
+        Where the folder cannot be written.
+    ValueError
+        Where a name or an option of the model or method is wrong.
+    """
+    training = training or TrainConfig()
+    split = replace(split or Split(seed=training.seed), rule="adapt")
+    component = full_component(model, options or {})
+    way = Component(
+        method, to_json(build_options(METHODS.load(method).Config, method_options or {}))
+    )
+    folder_out = check_run_target(out, force=force, inputs=[source, target])
+    device = pick_device(training.device)
+    training = replace(training, device=str(device))
+
+    near = read_signals(source, marks=marks)
+    far = read_signals(target, layout=near.layout, known=near.record, marks=marks)
+    parts = split_source(near.genes, split)
+    known = labelled(near)
+    train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
+    hint = None if known.any() else "bin the source with --expression to have labels"
+    check_classes(near.genes.label[train], "training genes", source, hint)
+    if split.validation_fraction > 0:
+        check_classes(
+            near.genes.label[validation], "validation genes", source,
+            "raise --validation-fraction, or 0 for a fixed number of epochs",
+        )  # fmt: skip
+    halves = split_target(far.genes, split)
+    if not (halves == ADAPTING).any():
+        raise InputError(
+            "no gene in the adapting part", path=target, hint="raise --target-fraction"
+        )
+    rule = near.fitted(Normalisation(normalise), train)
+    near_x, far_x = near.normalised(rule), far.normalised(rule)
+    config = RunConfig(
+        kind="adapt",
+        model=component,
+        method=way,
+        layout=near.layout,
+        normalisation=rule,
+        split=split,
+        training=training,
+        source=near.record,
+        target=far.record,
+        provenance=provenance(command),
+    )
+    test = labelled(far) & (halves == TEST)
+    scored = len(np.unique(far.genes.label[test])) == 2
+    agreement = label_agreement(near, far, test)
+    notes = adapt_notes(split, training, scored, agreement)
+
+    validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
+    if split.validation_fraction > 0:
+        validation_data = tensors(near_x, near.genes.label, validation, device)
+    data = FitData(
+        *tensors(near_x, near.genes.label, train, device),
+        torch.from_numpy(far_x[halves == ADAPTING]).to(device),
+        *validation_data,
+    )
+
+    def score(name: str, probability: NDArray[Any]) -> list[Score]:
+        if not scored:
+            return []
+        return [Score(name, TEST_PART, binary_metrics(far.genes.label[test], probability[test]))]
+
+    def run(one: Component) -> _Outcome:
+        with computing(training.threads):
+            net, way = fresh(component, one, near.layout, training, source)
+            loop = Loop(net.to(device), way.to(device), data, training)
+            fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
+            probability = predict_probability(net, far_x, device)
+        predictions = Predictions(far.genes, probability, halves)
+        return _Outcome(
+            Finished(
+                replace(config, method=one), net, fit, way.columns, score(one.name, probability),
+                notes, predictions, None if np.isnan(agreement) else agreement,
+            ),
+            fit,
+        )  # fmt: skip
+
+    outcomes = {
+        one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
+    }
+    scores = [entry for outcome in outcomes.values() for entry in outcome.finished.scores]
+    if baseline:
+        flat = fit_logistic(near_x[train], near.genes.label[train])
+        scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
+    with atomic_folder(folder_out) as folder:
+        # The adapted run's metrics hold all of the table.
+        write_run(folder, outcomes[method].finished._replace(scores=scores))
+        if method != SOURCE_ONLY:
+            (folder / SOURCE_ONLY).mkdir()
+            write_run(folder / SOURCE_ONLY, outcomes[SOURCE_ONLY].finished)
+    fits = {name: outcome.fit for name, outcome in outcomes.items()}
+    return Adapted(tuple(scores), fits, notes, agreement, config, folder_out)
+
+
+def label_agreement(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]) -> float:
+    """Return the share of some target genes whose label is that of the source.
+
+    Genes are matched by id without version; those that the source does not have, or has without a
+    label, are left out. NaN where none is left.
+    """
+    labels = {
+        stable_id(str(name)): int(label)
+        for name, label in zip(near.genes.gene_id, near.genes.label, strict=True)
+        if label >= 0
+    }
+    pairs = [
+        (labels[stable_id(str(name))], int(label))
+        for name, label in zip(far.genes.gene_id[rows], far.genes.label[rows], strict=True)
+        if stable_id(str(name)) in labels
+    ]
+    return float(np.mean([before == now for before, now in pairs])) if pairs else float("nan")
+
+
+def adapt_notes(
+    split: Split, training: TrainConfig, scored: bool, agreement: float
+) -> tuple[str, ...]:
+    """Return what a reader of the scores must know."""
+    notes = [f"protocol: {split.words}"]
+    if not scored:
+        notes.append("the target's test half has no labels of both classes: no scores")
+    notes.append(
+        "the signal of the target's adapting half was seen in training (transductive for these "
+        "genes); no label of the target was used anywhere but for the scores"
+    )
+    notes.append(
+        "model selection: the epoch of the best AUROC on the source's validation genes"
+        if split.validation_fraction > 0
+        else f"model selection: none, the last of {training.epochs} epochs"
+    )
+    if not np.isnan(agreement):
+        notes.append(
+            f"same genes: labels of the test genes in the source were trained on, and "
+            f"{agreement:.1%} of them are the same in the target"
+        )
+    return tuple(notes)

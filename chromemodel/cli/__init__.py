@@ -1,0 +1,36 @@
+"""The command line ``chromemodel``: a group of commands, each in the file of its name."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from chromeprep._version import __version__
+from chromeprep.cli._shell import LazyGroup, run
+
+_COMMANDS = {
+    "train": ("chromemodel.cli.train:command", "Train a model on the labelled genes of a file."),
+    "evaluate": ("chromemodel.cli.evaluate:command", "Score a run on genes it has not seen."),
+    "adapt": (
+        "chromemodel.cli.adapt:command",
+        "Adapt a model to a cell type without expression data.",
+    ),
+    "predict": ("chromemodel.cli.predict:command", "Say which genes of a file are on."),
+    "models": ("chromemodel.cli.models:command", "List the models and methods, and their options."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def group() -> None:
+    """Predict from histone marks round the TSS which genes are on.
+
+    The files come from `chromeprep bin`. A run is a folder of weights, configuration, history,
+    metrics and predictions.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    run(group, "chromemodel")

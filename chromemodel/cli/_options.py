@@ -1,0 +1,183 @@
+"""Which options do the commands share, and how do they become configuration?
+
+Nothing heavy at the top: ``chromemodel train --help`` must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_args
+
+import click
+
+from chromemodel.config import NormaliseRule, Optimizer, TrainConfig, parse_options
+from chromemodel.models import MODELS
+from chromemodel.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DEFAULT = TrainConfig()
+_TRAINING = tuple(
+    name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
+)
+
+
+def in_order(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Apply option decorators so that the help page lists them in this order."""
+    return lambda function: functools.reduce(lambda f, one: one(f), reversed(options), function)
+
+
+positive_int = click.IntRange(min=1)
+
+mark_option = click.option(
+    "--mark",
+    "marks",
+    multiple=True,
+    metavar="NAME",
+    help="A mark to use; repeat for more. Then a file may hold others as well.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, no table.")
+force_option = click.option("-f", "--force", is_flag=True, help="Replace what is at -o.")
+compute_options = in_order(
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda|mps",
+        help="Where to compute.",
+    ),
+    click.option("-p", "--threads", type=positive_int, help="Threads of the CPU."),
+)
+run_option = click.option(
+    "-o", "--output", "out", required=True, metavar="RUN", help="Run folder to write."
+)
+model_options = in_order(
+    click.option(
+        "--model",
+        default="transferchrome",
+        show_default=True,
+        metavar="NAME",
+        help=f"One of: {', '.join(MODELS.names())}.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="An option of the model (see `chromemodel models NAME`); repeat for more.",
+    ),
+    mark_option,
+    click.option(
+        "--normalise",
+        type=click.Choice(get_args(NormaliseRule)),
+        default="file",
+        show_default=True,
+        help="z-score by each file's own statistics, by those of the training genes, or none.",
+    ),
+)
+training_options = in_order(
+    click.option(
+        "--optimizer",
+        type=click.Choice(get_args(Optimizer)),
+        default=_DEFAULT.optimizer,
+        show_default=True,
+    ),
+    click.option(
+        "--lr",
+        type=click.FloatRange(min=0, min_open=True),
+        default=_DEFAULT.lr,
+        show_default=True,
+        help="Learning rate.",
+    ),
+    click.option(
+        "--momentum",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=_DEFAULT.momentum,
+        show_default=True,
+        help="For sgd.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(min=0),
+        default=_DEFAULT.weight_decay,
+        show_default=True,
+    ),
+    click.option(
+        "--batch-size",
+        type=positive_int,
+        default=_DEFAULT.batch_size,
+        show_default=True,
+        help="Genes of a step.",
+    ),
+    click.option(
+        "--epochs",
+        type=positive_int,
+        default=_DEFAULT.epochs,
+        show_default=True,
+        help="At most so many.",
+    ),
+    click.option(
+        "--patience",
+        type=positive_int,
+        default=_DEFAULT.patience,
+        show_default=True,
+        help="Stop after so many epochs without a better validation AUROC.",
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        default=_DEFAULT.seed,
+        show_default=True,
+        help="For the split, the weights, the order and dropout.",
+    ),
+)
+baseline_option = click.option(
+    "--baseline/--no-baseline",
+    default=True,
+    help="Fit a logistic regression beside the model (default), or not.",
+)
+
+
+def training_config(values: Mapping[str, Any]) -> TrainConfig:
+    """Make the configuration from a command's parameters.
+
+    Raises
+    ------
+    click.UsageError
+        Where a value is wrong.
+    """
+    with usage_errors():
+        return TrainConfig(
+            **{name: values[name] for name in _TRAINING},
+            device=values["device"],
+            threads=values["threads"],
+        )
+
+
+def chosen_options(
+    registry: Registry[Any], name: str, settings: Sequence[str], flag: str
+) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` settings by the options of a registered model or method.
+
+    Raises
+    ------
+    click.UsageError
+        Where the name, a key or a value is wrong.
+    """
+    with usage_errors(f"--{registry.kind}"):
+        cls = registry.load(name)
+    with usage_errors(flag):
+        options = parse_options(cls.Config, settings)
+        cls.Config(**options)
+    return options
+
+
+@contextmanager
+def usage_errors(flag: str | None = None) -> Iterator[None]:
+    """Make a wrong value (ValueError) an error of the command line, which exits with 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(f"{flag}: {error}" if flag else str(error)) from error

@@ -1,0 +1,165 @@
+"""``chromemodel adapt``: what do labelled genes of one cell type say of another?"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chromemodel.adapt import METHODS
+from chromemodel.cli._options import (
+    baseline_option,
+    chosen_options,
+    compute_options,
+    force_option,
+    json_option,
+    model_options,
+    run_option,
+    training_config,
+    training_options,
+    usage_errors,
+)
+from chromemodel.config import Split
+from chromemodel.models import MODELS
+
+if TYPE_CHECKING:
+    from chromemodel.cli._report import EpochReporter
+    from chromemodel.train.loop import Epoch
+
+_SPLIT = Split()
+
+
+@click.command("adapt")
+@click.option("--source", required=True, metavar="S.h5", help="File of bins with labels.")
+@click.option("--target", required=True, metavar="T.h5", help="File of bins to adapt to.")
+@run_option
+@click.option(
+    "--method",
+    default="dann",
+    show_default=True,
+    metavar="NAME",
+    help=f"One of: {', '.join(METHODS.names())}.",
+)
+@click.option(
+    "--method-set",
+    "method_settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the method (see `chromemodel models NAME`); repeat for more.",
+)
+@click.option("--domain-weight", metavar="NUMBER", help="Lambda of dann; the same as --method-set.")
+@click.option(
+    "--domain-schedule", metavar="ganin|fixed", help="How the lambda of dann grows; likewise."
+)
+@click.option(
+    "--target-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=_SPLIT.target_fraction,
+    show_default=True,
+    help="Share of the target's genes that adapt, without labels; the others test.",
+)
+@click.option(
+    "--validation-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=_SPLIT.validation_fraction,
+    show_default=True,
+    help="Share of the source's genes that choose the epoch; 0: none, all epochs are run.",
+)
+@model_options
+@training_options
+@compute_options
+@baseline_option
+@json_option
+@force_option
+def command(
+    source: str,
+    target: str,
+    out: str,
+    method: str,
+    method_settings: tuple[str, ...],
+    domain_weight: str | None,
+    domain_schedule: str | None,
+    target_fraction: float,
+    validation_fraction: float,
+    model: str,
+    settings: tuple[str, ...],
+    marks: tuple[str, ...],
+    normalise: Any,
+    baseline: bool,
+    as_json: bool,
+    force: bool,
+    **values: Any,
+) -> None:
+    """Adapt a model of a labelled source to an unlabelled target, and write a run folder.
+
+    The adapted run is at -o, a run of the same seed without adaptation in its folder source_only.
+    Both predict every gene of the target; where the target has labels, both are scored on the
+    genes that did not adapt.
+    """
+    training = training_config(values)
+    with usage_errors():
+        split = Split(
+            rule="adapt",
+            seed=training.seed,
+            validation_fraction=validation_fraction,
+            target_fraction=target_fraction,
+        )
+    shortcuts = {"domain_weight": domain_weight, "domain_schedule": domain_schedule}
+    method_settings += tuple(f"{key}={value}" for key, value in shortcuts.items() if value)
+    method_options = chosen_options(METHODS, method, method_settings, "--method-set")
+    options = chosen_options(MODELS, model, settings, "--set")
+
+    from chromemodel.adapt.protocol import adapt_model
+    from chromemodel.cli._report import EpochReporter, score_table
+    from chromeprep.cli._shell import echo_json
+
+    reports: dict[str, EpochReporter] = {}
+
+    def on_epoch(name: str, row: Epoch) -> None:
+        if name not in reports:
+            for earlier in reports.values():
+                earlier.close()
+            reports[name] = EpochReporter(training.epochs, name)
+        reports[name](row)
+
+    try:
+        adapted = adapt_model(
+            source,
+            target,
+            out,
+            method=method,
+            method_options=method_options,
+            model=model,
+            options=options,
+            marks=marks,
+            normalise=normalise,
+            split=split,
+            training=training,
+            baseline=baseline,
+            force=force,
+            command=("chromemodel", *sys.argv[1:]),
+            on_epoch=on_epoch,
+        )
+    finally:
+        for last in list(reports.values())[-1:]:
+            last.close()
+    for note in adapted.notes:
+        click.echo(note, err=True)
+    click.echo(f"run: {adapted.path}", err=True)
+    if as_json:
+        agreement = adapted.label_agreement
+        echo_json(
+            {
+                "run": str(adapted.path),
+                "protocol": "same-genes",
+                "split": adapted.config.split.words,
+                "best_epoch": {name: fit.best_epoch for name, fit in adapted.fits.items()},
+                "label_agreement": None if math.isnan(agreement) else agreement,
+                "notes": list(adapted.notes),
+                "scores": [score.to_json() for score in adapted.scores],
+            }
+        )
+    elif adapted.scores:
+        click.echo(score_table(adapted.scores))

@@ -1,0 +1,54 @@
+"""``chromemodel predict``: which genes of a file are on?"""
+
+from __future__ import annotations
+
+import click
+
+from chromemodel.cli._options import compute_options, force_option, mark_option
+
+
+@click.command("predict")
+@click.argument("run", metavar="RUN")
+@click.argument("data", metavar="FILE.h5")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="TSV",
+    help="Table to write, tab-separated; `-` for stdout.",
+)
+@mark_option
+@compute_options
+@force_option
+def command(
+    run: str,
+    data: str,
+    out: str,
+    marks: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    force: bool,
+) -> None:
+    """Predict every gene of FILE.h5 by a trained RUN.
+
+    The table has gene_id, gene_name, chrom, tss (0-based), strand, probability of high expression,
+    call (1 at a probability of 0.5 or more) and label (-1 where unknown).
+    """
+    from chromemodel.evaluate.predict import predict_genes
+
+    to_stdout = out == "-"
+    predictions = predict_genes(
+        run,
+        data,
+        None if to_stdout else out,
+        marks=marks,
+        device=device,
+        threads=threads,
+        force=force,
+    )
+    if to_stdout:
+        for line in predictions.lines():
+            click.echo(line, nl=False)
+    else:
+        click.echo(f"{len(predictions.genes):,} genes: {out}", err=True)

@@ -1,0 +1,125 @@
+"""``chromemodel train``: what do the marks of one cell type say of its genes?"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from chromemodel.cli._options import (
+    baseline_option,
+    chosen_options,
+    compute_options,
+    force_option,
+    json_option,
+    model_options,
+    run_option,
+    training_config,
+    training_options,
+    usage_errors,
+)
+from chromemodel.config import Split
+from chromemodel.models import MODELS
+
+
+@click.command("train")
+@click.argument("data", metavar="DATA.h5")
+@run_option
+@model_options
+@click.option(
+    "--split",
+    "split_rule",
+    type=click.Choice(["thirds", "chromosome"]),
+    help="Random thirds of the genes (default), or of whole chromosomes.",
+)
+@click.option(
+    "--validation-chromosome",
+    "validation_chromosomes",
+    multiple=True,
+    metavar="CHROM",
+    help="Hold out for validation; repeat for more. Implies --split chromosome.",
+)
+@click.option(
+    "--test-chromosome",
+    "test_chromosomes",
+    multiple=True,
+    metavar="CHROM",
+    help="Hold out for the test; repeat for more. Implies --split chromosome.",
+)
+@training_options
+@compute_options
+@baseline_option
+@json_option
+@force_option
+def command(
+    data: str,
+    out: str,
+    model: str,
+    settings: tuple[str, ...],
+    marks: tuple[str, ...],
+    normalise: Any,
+    split_rule: Any,
+    validation_chromosomes: tuple[str, ...],
+    test_chromosomes: tuple[str, ...],
+    baseline: bool,
+    as_json: bool,
+    force: bool,
+    **values: Any,
+) -> None:
+    """Train a model on the labelled genes of DATA.h5 and write a run folder.
+
+    The genes are cut into training, validation and test genes; the scores of each are printed,
+    beside those of a logistic regression on the same genes.
+    """
+    named = validation_chromosomes + test_chromosomes
+    if split_rule == "thirds" and named:
+        raise click.UsageError("--split thirds has no chromosomes to name")
+    training = training_config(values)
+    with usage_errors():
+        split = Split(
+            rule=split_rule or ("chromosome" if named else "thirds"),
+            seed=training.seed,
+            validation_chromosomes=validation_chromosomes,
+            test_chromosomes=test_chromosomes,
+        )
+    options = chosen_options(MODELS, model, settings, "--set")
+
+    from chromemodel.cli._report import EpochReporter, score_table
+    from chromemodel.train.single import train_model
+    from chromeprep.cli._shell import echo_json
+
+    report = EpochReporter(training.epochs)
+    try:
+        trained = train_model(
+            data,
+            out,
+            model=model,
+            options=options,
+            marks=marks,
+            normalise=normalise,
+            split=split,
+            training=training,
+            baseline=baseline,
+            force=force,
+            command=("chromemodel", *sys.argv[1:]),
+            on_epoch=report,
+        )
+    finally:
+        report.close()
+    for note in trained.notes:
+        click.echo(note, err=True)
+    click.echo(f"run: {trained.path}", err=True)
+    if as_json:
+        echo_json(
+            {
+                "run": str(trained.path),
+                "split": trained.config.split.words,
+                "best_epoch": trained.fit.best_epoch,
+                "epochs": len(trained.fit.history),
+                "notes": list(trained.notes),
+                "scores": [score.to_json() for score in trained.scores],
+            }
+        )
+    else:
+        click.echo(score_table(trained.scores))

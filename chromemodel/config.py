@@ -1,0 +1,317 @@
+"""What was a run asked to do? Frozen dataclasses, and their way to JSON and back.
+
+Reading is strict: an unknown key, a missing one or a value of another type is an error that names
+the key. Nothing heavy is imported here; the command line takes its defaults from these classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from chromeprep.errors import did_you_mean
+
+RUN_FORMAT = "chromemodel-run"
+RUN_VERSION = 1
+
+NormaliseRule = Literal["file", "training", "none"]
+SplitRule = Literal["thirds", "chromosome", "adapt"]
+Optimizer = Literal["sgd", "adam", "adamw"]
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A model or a method by name, with all of its options written out."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a model expects of a file: its marks in order, and the window of a gene."""
+
+    marks: tuple[str, ...]
+    bin_size_bp: int
+    flank_bp: int
+    n_bins: int
+    orientation: str
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file of bins that a run was made from; ``units`` are those of the layout's marks."""
+
+    path: str
+    cell_type: str
+    assembly: str
+    genes: int
+    gene_digest: str
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How raw signal becomes a model's input; ``mean`` and ``std`` (marks,) for ``training``."""
+
+    rule: NormaliseRule = "file"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which genes train, validate and test.
+
+    ``thirds`` and ``chromosome`` are for one file, ``adapt`` for a source and a target. The
+    chromosomes are empty until they are drawn; a run's configuration has them filled in.
+    """
+
+    rule: SplitRule = "thirds"
+    seed: int = 0
+    validation_chromosomes: tuple[str, ...] = ()
+    test_chromosomes: tuple[str, ...] = ()
+    validation_fraction: float = 0.1
+    target_fraction: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction is {self.validation_fraction}, expected [0, 1)")
+        if not 0 < self.target_fraction < 1:
+            raise ValueError(f"target_fraction is {self.target_fraction}, expected (0, 1)")
+
+    @property
+    def words(self) -> str:
+        """The split in words, for tables and reports."""
+        if self.rule == "thirds":
+            return f"random thirds of the genes, by a hash of gene id and seed {self.seed}"
+        if self.rule == "chromosome":
+            return (
+                f"whole chromosomes (seed {self.seed}): validation "
+                f"{', '.join(self.validation_chromosomes)}; test {', '.join(self.test_chromosomes)}"
+            )
+        return (
+            f"same genes in source and target: {self.target_fraction:.0%} of the target genes "
+            f"adapt without labels, the others test; {self.validation_fraction:.0%} of the source "
+            f"genes validate (by a hash of gene id and seed {self.seed})"
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is fitted; the defaults are those of the paper ("Model training").
+
+    ``batch_size`` and ``patience`` (epochs without a better validation AUROC before training
+    stops) are our choices, the paper is silent; see ``docs/paper.md``.
+    """
+
+    optimizer: Optimizer = "sgd"
+    lr: float = 0.001
+    momentum: float = 0.85
+    weight_decay: float = 0.001
+    batch_size: int = 32
+    epochs: int = 200
+    patience: int = 20
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(Optimizer):
+            raise ValueError(
+                f"no optimizer '{self.optimizer}'; "
+                f"{did_you_mean(self.optimizer, get_args(Optimizer))}"
+            )
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not self.lr > 0:
+            raise ValueError(f"lr is {self.lr}, expected more than 0")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}, expected [0, 1)")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where and when a run was made: the only part that differs between equal runs."""
+
+    created: str
+    command: tuple[str, ...]
+    chromemodel: str
+    python: str
+    torch: str
+    numpy: str
+    scikit_learn: str
+    platform: str
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All of ``config.json``; ``source`` is the one file of a run of ``chromemodel train``."""
+
+    kind: Literal["train", "adapt"]
+    model: Component
+    method: Component
+    layout: Layout
+    normalisation: Normalisation
+    split: Split
+    training: TrainConfig
+    source: FileRecord
+    target: FileRecord | None
+    provenance: Provenance
+    format: str = RUN_FORMAT
+    version: int = RUN_VERSION
+
+
+def to_json(value: Any) -> Any:
+    """Turn a dataclass into what `json` writes.
+
+    Examples
+    --------
+    >>> to_json(Component("transferchrome", {"features": 128}))
+    {'name': 'transferchrome', 'options': {'features': 128}}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: to_json(getattr(value, entry.name)) for entry in fields_of(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(entry) for entry in value]
+    return value
+
+
+def from_json(cls: type[D], data: Any, where: str = "") -> D:
+    """Make a dataclass from what `json` read.
+
+    Raises
+    ------
+    ValueError
+        Where a key is unknown or missing, or a value has another type; it names the key.
+
+    Examples
+    --------
+    >>> from_json(Split, {"rule": "thirds", "seeds": 1})
+    Traceback (most recent call last):
+    ...
+    ValueError: unknown key 'seeds'; did you mean 'seed'?
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where or 'the document'} is {_shown(data)}, expected an object")
+    prefix = f"{where}." if where else ""
+    known = {entry.name: entry for entry in fields_of(cls)}
+    for key in data:
+        if key not in known:
+            raise ValueError(f"unknown key '{prefix}{key}'; {did_you_mean(str(key), known)}")
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, entry in known.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], prefix + name)
+        elif entry.default is MISSING and entry.default_factory is MISSING:
+            raise ValueError(f"key '{prefix}{name}' is missing")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ValueError(f"{prefix}{error}" if prefix else str(error)) from error
+
+
+def parse_options(cls: type[Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` settings by the types of a dataclass.
+
+    Numbers as usual, ``true`` or ``false``, and ``32,16,8`` for a list.
+
+    Raises
+    ------
+    ValueError
+        Where a setting has no ``=``, its key is unknown or its value has another type.
+
+    Examples
+    --------
+    >>> parse_options(TrainConfig, ["lr=0.01", "epochs=5"])
+    {'lr': 0.01, 'epochs': 5}
+    """
+    hints = get_type_hints(cls)
+    known = {entry.name: hints[entry.name] for entry in fields_of(cls)}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"'{setting}' is not KEY=VALUE")
+        if key not in known:
+            raise ValueError(f"unknown option '{key}'; {did_you_mean(key, known)}")
+        values[key] = _value(known[key], _parse(known[key], text.strip(), key), key)
+    return values
+
+
+def build_options(cls: type[D], options: Mapping[str, Any]) -> D:
+    """Make a component's configuration from some of its options; the rest are defaults."""
+    return from_json(cls, to_json(options))
+
+
+def type_words(kind: Any) -> str:
+    """Return a type as a user would say it: ``"a whole number"``."""
+    plain = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if kind in plain:
+        return plain[kind]
+    origin = get_origin(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(kind))
+    if origin is tuple:
+        return f"a list (each {type_words(get_args(kind)[0])})"
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if k is type(None) else type_words(k) for k in get_args(kind))
+    return getattr(kind, "__name__", str(kind))
+
+
+def fields_of(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a dataclass or of one of its instances."""
+    return dataclasses.fields(cls)
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        return from_json(cast(type[Any], kind), value, where)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in get_args(kind):
+            return None
+        return _value(next(k for k in get_args(kind) if k is not type(None)), value, where)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        inner = get_args(kind)[0]
+        return tuple(_value(inner, entry, f"{where}[{i}]") for i, entry in enumerate(value))
+    if origin is Literal and value in get_args(kind):
+        return value
+    if origin not in (tuple, Literal):
+        plain = origin or kind
+        if plain is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, plain) and not (isinstance(value, bool) and plain is not bool):
+            return value
+    raise ValueError(f"'{where}' is {_shown(value)}, expected {type_words(kind)}")
+
+
+def _parse(kind: Any, text: str, key: str) -> Any:
+    origin = get_origin(kind)
+    if origin is tuple:
+        inner = get_args(kind)[0]
+        return [_parse(inner, part.strip(), key) for part in text.split(",") if part.strip()]
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,95 @@
+"""How does raw signal become a model's input: z-scores by mark, and by whose statistics?
+
+TransferChrome (Chen et al. 2022, Eq. 1) subtracts the mean and divides by the standard deviation
+of a mark over all genes and bins of a cell type.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromemodel.config import Normalisation
+
+Signal = NDArray[np.float32]
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of each mark, shape (marks,), in the units of the signal."""
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+def fit_scale(signal: Signal) -> Scale:
+    """Measure each mark over genes and bins, NaN left out.
+
+    Parameters
+    ----------
+    signal
+        Shape (genes, marks, bins).
+
+    Examples
+    --------
+    >>> fit_scale(np.array([[[1, 3], [5, np.nan]]], dtype=np.float32))
+    Scale(mean=array([2., 5.]), std=array([1., 0.]))
+    """
+    mean = np.zeros(signal.shape[1])
+    std = np.zeros(signal.shape[1])
+    for index in range(signal.shape[1]):
+        values = signal[:, index].astype(np.float64)
+        known = values[~np.isnan(values)]
+        if known.size:
+            mean[index] = known.mean()
+            std[index] = known.std()
+    return Scale(mean, std)
+
+
+def z_score(signal: Signal, scale: Scale) -> Signal:
+    """Return ``(signal - mean) / std`` by mark; NaN becomes the mean, 0.
+
+    A standard deviation of 0 (or unknown) divides by 1: a mark that never varies is 0 throughout.
+
+    Parameters
+    ----------
+    signal
+        Shape (genes, marks, bins), raw; not changed.
+    scale
+        Shape (marks,) each.
+
+    Examples
+    --------
+    >>> raw = np.array([[[1, 3], [5, np.nan]]], dtype=np.float32)
+    >>> z_score(raw, fit_scale(raw)).tolist()
+    [[[-1.0, 1.0], [0.0, 0.0]]]
+    """
+    mean = np.nan_to_num(scale.mean, nan=0.0)
+    std = np.where(np.isfinite(scale.std) & (scale.std > 0), scale.std, 1.0)
+    out = np.empty(signal.shape, dtype=np.float32)
+    for index in range(signal.shape[1]):
+        # In double precision: counts may be large beside their spread.
+        out[:, index] = (signal[:, index].astype(np.float64) - mean[index]) / std[index]
+    return np.nan_to_num(out, copy=False, nan=0.0, posinf=None, neginf=None)
+
+
+def normalise(signal: Signal, rule: Normalisation, own: Scale) -> Signal:
+    """Turn raw signal into a model's input.
+
+    Parameters
+    ----------
+    signal
+        Shape (genes, marks, bins), raw; not changed.
+    rule
+        ``file``: z-score by ``own``. ``training``: by the statistics in the rule, whatever the
+        file. ``none``: raw, NaN replaced by the mean in ``own``.
+    own
+        Statistics of the very file, from its ``/marks``.
+    """
+    if rule.rule == "file":
+        return z_score(signal, own)
+    if rule.rule == "training":
+        return z_score(signal, Scale(np.array(rule.mean), np.array(rule.std)))
+    mean = np.nan_to_num(own.mean, nan=0.0).astype(np.float32)
+    return np.where(np.isnan(signal), mean[:, None], signal)

@@ -1,0 +1,1 @@
+"""How good are the predictions of a run, and what are they held against?"""

@@ -1,0 +1,65 @@
+"""What does a model say of each gene, and how is it written down?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chromemodel.evaluate.metrics import call
+from chromemodel.models.base import ChromeNet
+from chromemodel.train.loop import high_probability, predict_logits
+from chromeprep.format import GeneTable
+
+COLUMNS = ("gene_id", "gene_name", "chrom", "tss", "strand", "probability", "call", "label")
+
+
+class Predictions(NamedTuple):
+    """``probability`` (genes,) of label 1, and the ``part`` (genes,) of each gene, or None."""
+
+    genes: GeneTable
+    probability: NDArray[np.float32]
+    part: NDArray[np.object_] | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Return the lines of a tab-separated table, the header first.
+
+        Probabilities have the digits that give the same float32 again; ``tss`` is 0-based.
+        """
+        yield "\t".join(COLUMNS if self.part is None else (*COLUMNS, "part")) + "\n"
+        genes = self.genes
+        calls = call(self.probability)
+        for row in range(len(genes)):
+            fields = [
+                genes.gene_id[row],
+                genes.gene_name[row],
+                genes.chrom[row],
+                genes.tss[row],
+                genes.strand[row],
+                np.float32(self.probability[row]),
+                calls[row],
+                genes.label[row],
+            ]
+            if self.part is not None:
+                fields.append(self.part[row])
+            yield "\t".join(str(field) for field in fields) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Write the table; UTF-8."""
+        with path.open("w", encoding="utf-8", newline="") as handle:
+            handle.writelines(self.lines())
+
+
+def predict_probability(
+    model: ChromeNet, signal: NDArray[np.float32], device: torch.device
+) -> NDArray[np.float32]:
+    """Return the probability (genes,) of label 1 of normalised signal (genes, marks, bins).
+
+    The model must be on the device.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(signal)).to(device)
+    return high_probability(predict_logits(model, x)).cpu().numpy()

@@ -1,0 +1,194 @@
+"""What are the models built of?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Position = Literal["distance", "signed", "sinusoidal", "none"]
+
+
+class ConvLayer(nn.Module):
+    """Convolution that keeps the length, ReLU and dropout: (genes, channels, bins) -> the same.
+
+    Parameters
+    ----------
+    channels, kernels
+        Channels in and out.
+    width
+        Odd, so that the output lies on the bins of the input.
+    dropout
+        Share of single values set to 0 in training.
+    relu_first
+        ReLU before the convolution, as DenseNet has it, in place of after it.
+    """
+
+    def __init__(
+        self, channels: int, kernels: int, width: int, dropout: float, *, relu_first: bool = False
+    ) -> None:
+        super().__init__()
+        if width % 2 == 0:
+            raise ValueError(f"a convolution of width {width} cannot be centred; choose an odd one")
+        self.conv = nn.Conv1d(channels, kernels, width, padding=width // 2)
+        self.dropout = nn.Dropout(dropout)
+        self.relu_first = relu_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (genes, kernels, bins)."""
+        out = self.conv(torch.relu(x)) if self.relu_first else torch.relu(self.conv(x))
+        dropped: Tensor = self.dropout(out)
+        return dropped
+
+
+class DenseBlock(nn.Module):
+    """Convolutions of which each sees the block's input and the output of all before it.
+
+    The output is the concatenation of the input and all outputs: TransferChrome, "Dense-connected
+    convolutional layer", after Huang et al. 2017.
+
+    Examples
+    --------
+    >>> block = DenseBlock(5, (32, 16, 8), width=5, dropout=0.4)
+    >>> block(torch.zeros(1, 5, 200)).shape
+    torch.Size([1, 61, 200])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernels: Sequence[int],
+        width: int,
+        dropout: float,
+        *,
+        relu_first: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for count in kernels:
+            self.layers.append(ConvLayer(channels, count, width, dropout, relu_first=relu_first))
+            channels += count
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (genes, out_channels, bins)."""
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], dim=1)
+        return x
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over positions: ``softmax(Q K^T) V``, Q and K of half the channels.
+
+    TransferChrome, Eqs. 3-6: convolutions of width 1 give Q, K and V; scores are not scaled and
+    nothing is added to the result, unless asked for.
+
+    Parameters
+    ----------
+    channels
+        Channels in and out; Q and K have half as many, rounded down, and at least 1.
+    scale
+        Divide the scores by the square root of Q's channels (Vaswani et al. 2017).
+    residual
+        Add the input to the output.
+    """
+
+    def __init__(self, channels: int, *, scale: bool = False, residual: bool = False) -> None:
+        super().__init__()
+        half = max(1, channels // 2)
+        self.query = nn.Conv1d(channels, half, 1)
+        self.key = nn.Conv1d(channels, half, 1)
+        self.value = nn.Conv1d(channels, channels, 1)
+        self.factor = 1 / math.sqrt(half) if scale else 1.0
+        self.residual = residual
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return how much position i takes from position j: (genes, i, j), rows sum to 1."""
+        scores = self.query(x).transpose(1, 2) @ self.key(x)
+        return torch.softmax(scores * self.factor, dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (genes, channels, positions), as the input."""
+        out: Tensor = self.value(x) @ self.attention(x).transpose(1, 2)
+        return x + out if self.residual else out
+
+
+def position_channels(rule: Position, n_bins: int, pool: int, channels: int = 16) -> Tensor:
+    """Return what tells pooled positions apart, shape (channels, positions).
+
+    Parameters
+    ----------
+    rule
+        ``distance``: 1 channel, distance of the position's centre from the TSS (the middle of the
+        window) as a share of the flank, 0 to 1. ``signed``: the same, negative upstream.
+        ``sinusoidal``: `channels` sines and cosines of the position's index (Vaswani et al.
+        2017). ``none``: no channel.
+    n_bins
+        Bins of the window.
+    pool
+        Bins of a position; the last position may have fewer.
+
+    Examples
+    --------
+    >>> position_channels("distance", 8, 2)
+    tensor([[0.7500, 0.2500, 0.2500, 0.7500]])
+    """
+    starts = torch.arange(0, n_bins, pool, dtype=torch.float64)
+    if rule == "none":
+        return torch.zeros(0, len(starts))
+    if rule == "sinusoidal":
+        index = torch.arange(len(starts), dtype=torch.float64)
+        even = torch.arange(0, channels, 2, dtype=torch.float64)
+        angle = index * torch.pow(10000.0, -even / channels)[:, None]
+        waves = torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)
+        return waves[:channels].float()
+    centres = (starts + (starts + pool).clamp(max=n_bins)) / 2
+    signed = (centres - n_bins / 2) / (n_bins / 2)
+    return (signed.abs() if rule == "distance" else signed)[None].float()
+
+
+class GradientReversal(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by ``-weight`` (Ganin and Lempitsky 2015)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: float) -> Tensor:
+        """Return x."""
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        """Keep the weight for the way back."""
+        ctx.weight = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient times ``-weight``."""
+        return gradients[0] * -ctx.weight, None
+
+
+def reverse_gradient(x: Tensor, weight: float) -> Tensor:
+    """Return x; on the way back its gradient is multiplied by ``-weight``.
+
+    Examples
+    --------
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> (3 * reverse_gradient(x, 0.5)).sum().backward()
+    >>> x.grad
+    tensor([-1.5000, -1.5000])
+    """
+    reversed_: Tensor = GradientReversal.apply(x, weight)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+def linear_layers(widths: Sequence[int]) -> nn.Sequential:
+    """Return linear layers of these widths with ReLU between them: n widths make n - 1 layers."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,123 @@
+"""Which things are there to choose by name (models, adaptation methods), and where do they live?
+
+An entry names a module and is imported only when it is asked for, so that a command's help page
+can list the names without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from chromeprep.errors import did_you_mean
+
+T = TypeVar("T", bound=type)
+
+
+class Entry(NamedTuple):
+    """One thing that can be chosen; ``target`` is ``"package.module:Class"`` or the class."""
+
+    name: str
+    target: str | type
+    summary: str
+    reference: str
+
+
+class Registry(Generic[T]):
+    """Names and the classes behind them.
+
+    Every class has an attribute ``Config``: the frozen dataclass of its options.
+
+    Parameters
+    ----------
+    kind
+        What the entries are, for messages: ``"model"``.
+
+    Examples
+    --------
+    >>> shapes = Registry[type]("shape")
+    >>> shapes.register("fraction", "fractions:Fraction", summary="p/q")
+    >>> shapes.load("fraction").__name__
+    'Fraction'
+    >>> shapes.load("fractoin")
+    Traceback (most recent call last):
+    ...
+    ValueError: no shape 'fractoin'; did you mean 'fraction'?
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def names(self) -> list[str]:
+        """Return the names in the order of registration."""
+        return list(self._entries)
+
+    def register(self, name: str, target: str | type, *, summary: str, reference: str = "") -> None:
+        """Add an entry.
+
+        Parameters
+        ----------
+        name
+            What the user types.
+        target
+            The class, or ``"package.module:Class"`` to import it on first use.
+        summary
+            One line for lists and help pages.
+        reference
+            The paper it comes from.
+
+        Raises
+        ------
+        ValueError
+            Where the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"{self.kind} '{name}' is registered already")
+        self._entries[name] = Entry(name, target, summary, reference)
+
+    def registering(self, name: str, *, summary: str, reference: str = "") -> Callable[[T], T]:
+        """Return a class decorator that registers, for models outside this package."""
+
+        def decorate(cls: T) -> T:
+            self.register(name, cls, summary=summary, reference=reference)
+            return cls
+
+        return decorate
+
+    def remove(self, name: str) -> None:
+        """Take an entry away again."""
+        del self._entries[name]
+
+    def entry(self, name: str) -> Entry:
+        """Return an entry by name.
+
+        Raises
+        ------
+        ValueError
+            Where there is none; the message names the nearest.
+        """
+        if name not in self._entries:
+            raise ValueError(f"no {self.kind} '{name}'; {did_you_mean(name, self._entries)}")
+        return self._entries[name]
+
+    def load(self, name: str) -> T:
+        """Import and return the class of an entry.
+
+        Raises
+        ------
+        ValueError
+            Where there is none of that name.
+        """
+        target: Any = self.entry(name).target
+        if isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            target = getattr(importlib.import_module(module), attribute)
+        return cast(T, target)

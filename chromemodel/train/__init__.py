@@ -1,0 +1,1 @@
+"""From labelled genes to a run folder."""

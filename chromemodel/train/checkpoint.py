@@ -1,0 +1,230 @@
+"""What does a run leave behind, and how is it read again?
+
+A run folder holds ``config.json`` (`RunConfig`), ``weights.safetensors``, ``history.csv``,
+``metrics.json`` and ``predictions.tsv``. Nothing in it is ever unpickled. Times and versions stand
+only under ``provenance`` of the configuration: all else is the same, byte for byte, for the same
+seed on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import sklearn
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from chromemodel.config import (
+    RUN_FORMAT,
+    RUN_VERSION,
+    FileRecord,
+    Provenance,
+    RunConfig,
+    from_json,
+    to_json,
+)
+from chromemodel.evaluate.metrics import Score
+from chromemodel.evaluate.predictions import Predictions
+from chromemodel.models import create_model
+from chromemodel.models.base import ChromeNet
+from chromemodel.train.device import seeded
+from chromemodel.train.loop import Fit
+from chromeprep._version import __version__
+from chromeprep.errors import OutputError, RunError
+from chromeprep.format import check_writable
+
+CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.tsv"
+SOURCE_ONLY = "source_only"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run folder that was read; ``model`` is on the CPU, ready to predict."""
+
+    path: Path
+    config: RunConfig
+    model: ChromeNet
+
+    @property
+    def known(self) -> FileRecord:
+        """The file whose units and assembly a later file is compared with."""
+        return self.config.source
+
+
+class Finished(NamedTuple):
+    """All that a run folder is written from; ``columns`` name the terms of the history.
+
+    ``notes`` are what a reader of the scores must know, in words. ``label_agreement`` is the share
+    of the scored genes with the same label in source and target, for adaptation.
+    """
+
+    config: RunConfig
+    model: ChromeNet
+    fit: Fit
+    columns: tuple[str, ...]
+    scores: Sequence[Score]
+    notes: Sequence[str]
+    predictions: Predictions
+    label_agreement: float | None = None
+
+
+def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Path]) -> Path:
+    """Check, before work starts, that a run folder can be put at `path`.
+
+    Raises
+    ------
+    OutputError
+        As `check_writable`; and where the folder to replace is no run folder, or holds an input.
+    """
+    target = check_writable(path, force=force)
+    if not target.exists():
+        return target
+    if not target.is_dir():
+        raise OutputError("is a file, not a folder", path=target)
+    if any(target.iterdir()) and not (target / CONFIG).is_file():
+        raise OutputError(
+            "is a folder, but not one of chromemodel; it is not replaced",
+            path=target,
+            hint="choose another -o",
+        )
+    for entry in inputs:
+        if target.resolve() in Path(entry).resolve().parents:
+            raise OutputError(f"holds the input {entry}; it is not replaced", path=target)
+    return target
+
+
+def provenance(command: Sequence[str]) -> Provenance:
+    """Return where and when a run is made."""
+    return Provenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(command),
+        chromemodel=__version__,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        numpy=np.__version__,
+        scikit_learn=sklearn.__version__,
+        platform=platform.platform(),
+    )
+
+
+def write_run(folder: Path, finished: Finished) -> None:
+    """Write a run into an existing folder; put round it `chromeprep.format.atomic_folder`."""
+    _write_json(folder / CONFIG, to_json(finished.config))
+    weights = {
+        name: value.detach().cpu().contiguous()
+        for name, value in finished.model.state_dict().items()
+    }
+    save_file(weights, folder / WEIGHTS)
+    _write_history(folder / HISTORY, finished.fit, finished.columns)
+    summary = {
+        "best_epoch": finished.fit.best_epoch,
+        "epochs": len(finished.fit.history),
+        "stopped_early": finished.fit.stopped_early,
+        "split": finished.config.split.words,
+        "label_agreement": finished.label_agreement,
+        "notes": list(finished.notes),
+        "scores": [score.to_json() for score in finished.scores],
+    }
+    _write_json(folder / METRICS, summary)
+    finished.predictions.write(folder / PREDICTIONS)
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run folder.
+
+    Raises
+    ------
+    RunError
+        Where it is none, newer than this version, or incomplete.
+    """
+    folder = Path(path)
+    config = read_config(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise RunError(f"{WEIGHTS} is missing", path=folder, hint="train again")
+    try:
+        # Fresh weights are drawn and overwritten; the caller's random state must not move.
+        with seeded(0, torch.device("cpu")):
+            model = create_model(
+                config.model.name,
+                config.model.options,
+                n_marks=len(config.layout.marks),
+                n_bins=config.layout.n_bins,
+            )
+    except ValueError as error:
+        raise RunError(f"key 'model': {error}", path=folder / CONFIG) from error
+    try:
+        model.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"does not hold the model's weights: {reason}", path=weights) from error
+    model.eval()
+    return Run(folder, config, model)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Read the configuration of a run folder.
+
+    Raises
+    ------
+    RunError
+        As `read_run`.
+    """
+    path = folder / CONFIG
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "no such folder"
+        raise RunError(f"{found}; expected a run folder", path=folder)
+    if not path.is_file():
+        raise RunError(
+            f"is not a run folder: {CONFIG} is missing",
+            path=folder,
+            hint="make one with `chromemodel train`",
+        )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"is not JSON: {error.msg}", path=path, line=error.lineno) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot be read: {error}", path=path) from error
+    if not isinstance(document, dict) or document.get("format") != RUN_FORMAT:
+        raise RunError(f"key 'format' is not '{RUN_FORMAT}'", path=path)
+    version = document.get("version")
+    if not isinstance(version, int) or version > RUN_VERSION:
+        raise RunError(
+            f"has version {version}; this chromemodel reads up to {RUN_VERSION}",
+            path=path,
+            hint="upgrade: pip install -U transferchrome",
+        )
+    try:
+        return from_json(RunConfig, document)
+    except ValueError as error:
+        raise RunError(str(error), path=path) from error
+
+
+def _write_json(path: Path, value: object) -> None:
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_history(path: Path, fit: Fit, columns: tuple[str, ...]) -> None:
+    names = ("epoch", "train_loss", "validation_loss", "validation_auroc", *columns)
+    lines = [",".join(names)]
+    for row in fit.history:
+        values = (row.train_loss, row.validation_loss, row.validation_auroc, *row.terms)
+        # Empty where nothing is held out: what every reader of CSV takes as missing.
+        texts = ["" if math.isnan(value) else repr(value) for value in values]
+        lines.append(",".join([str(row.epoch), *texts]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,215 @@
+"""How is a model trained and tested on one cell type?
+
+TransferChrome, "Model training": one file, cut into training, validation and test genes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chromemodel.adapt import create_method
+from chromemodel.adapt.base import Method
+from chromemodel.config import (
+    Component,
+    Layout,
+    Normalisation,
+    NormaliseRule,
+    RunConfig,
+    Split,
+    TrainConfig,
+    build_options,
+    to_json,
+)
+from chromemodel.data.dataset import check_classes, labelled, read_signals
+from chromemodel.data.splits import TEST, TRAIN, VALIDATION, draw_chromosomes, split_genes
+from chromemodel.evaluate.baselines import LOGISTIC, fit_logistic
+from chromemodel.evaluate.metrics import Score, score_parts
+from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.models import MODELS, create_model
+from chromemodel.models.base import ChromeNet
+from chromemodel.train.checkpoint import Finished, check_run_target, provenance, write_run
+from chromemodel.train.device import computing, derive_seed, pick_device, seeded
+from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromeprep.errors import MismatchError
+from chromeprep.format import atomic_folder
+
+OnEpoch = Callable[[Epoch], None]
+
+
+class Trained(NamedTuple):
+    """What a run gives back: scores, how the fit went, what a reader must know, the folder."""
+
+    scores: tuple[Score, ...]
+    fit: Fit
+    notes: tuple[str, ...]
+    config: RunConfig
+    path: Path
+
+
+def train_model(
+    data: str | Path,
+    out: str | Path,
+    *,
+    model: str = "transferchrome",
+    options: Mapping[str, Any] | None = None,
+    marks: Sequence[str] = (),
+    normalise: NormaliseRule = "file",
+    split: Split | None = None,
+    training: TrainConfig | None = None,
+    baseline: bool = True,
+    force: bool = False,
+    command: Sequence[str] = (),
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train a model on the labelled genes of a file and write a run folder.
+
+    Parameters
+    ----------
+    data
+        A file of bins with labels.
+    out
+        The run folder, written at the end as a whole or not at all.
+    model, options
+        A registered model and some of its options.
+    marks
+        The marks to use, in this order; all of the file by default.
+    normalise
+        ``file``, ``training`` or ``none``; see `chromemodel.data.normalise`.
+    split
+        Random thirds by the seed of `training` by default.
+    training
+        Optimizer, epochs, seed, device.
+    baseline
+        Fit a logistic regression beside the model.
+    force
+        Replace a run folder that is there.
+    command
+        The command line, for the provenance.
+    on_epoch
+        Called with each row of the history.
+
+    Raises
+    ------
+    FormatError, MismatchError, InputError
+        Where the file is wrong, or has no labels of both classes in each part.
+    OutputError
+        Where the folder cannot be written.
+    ValueError
+        Where a name or an option of the model is wrong.
+    """
+    training = training or TrainConfig()
+    split = split or Split(seed=training.seed)
+    component = full_component(model, options or {})
+    target = check_run_target(out, force=force, inputs=[data])
+    device = pick_device(training.device)
+    training = replace(training, device=str(device))
+
+    signals = read_signals(data, marks=marks)
+    known = labelled(signals)
+    if split.rule == "chromosome":
+        split = draw_chromosomes(signals.genes, split)
+    parts = split_genes(signals.genes, split)
+    hint = None if known.any() else "bin it with --expression to have labels"
+    for part in (TRAIN, VALIDATION, TEST):
+        check_classes(signals.genes.label[parts == part], f"{part} genes", data, hint)
+    rule = signals.fitted(Normalisation(normalise), known & (parts == TRAIN))
+    x, label = signals.normalised(rule), signals.genes.label
+    rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
+
+    with computing(training.threads):
+        net, method = fresh(component, Component("source_only"), signals.layout, training, data)
+        fit_data = FitData(
+            *tensors(x, label, rows[TRAIN], device),
+            None,
+            *tensors(x, label, rows[VALIDATION], device),
+        )
+        fit = Loop(net.to(device), method.to(device), fit_data, training).fit(on_epoch)
+        probability = predict_probability(net, x, device)
+    names = (TRAIN, VALIDATION, TEST)
+    scores = score_parts(model, label, probability, parts, names)
+    if baseline:
+        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]]).probability(x)
+        scores += score_parts(LOGISTIC, label, flat, parts, names)
+
+    config = RunConfig(
+        kind="train",
+        model=component,
+        method=Component("source_only"),
+        layout=signals.layout,
+        normalisation=rule,
+        split=split,
+        training=training,
+        source=signals.record,
+        target=None,
+        provenance=provenance(command),
+    )
+    notes = train_notes(known, fit, split)
+    predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
+    with atomic_folder(target) as folder:
+        write_run(folder, Finished(config, net, fit, method.columns, scores, notes, predictions))
+    return Trained(tuple(scores), fit, notes, config, target)
+
+
+def train_notes(known: NDArray[np.bool_], fit: Fit, split: Split) -> tuple[str, ...]:
+    """Return what a reader of the scores must know."""
+    notes = [
+        f"split: {split.words}",
+        f"the weights are those of epoch {fit.best_epoch} of {len(fit.history)}, "
+        "the best AUROC on the validation genes",
+    ]
+    if not known.all():
+        notes.append(f"{int((~known).sum())} genes without a label were left out")
+    return tuple(notes)
+
+
+def full_component(name: str, options: Mapping[str, Any]) -> Component:
+    """Write out all options of a model, so that later defaults do not change an old run.
+
+    Raises
+    ------
+    ValueError
+        Where the name or an option is wrong.
+    """
+    return Component(name, to_json(build_options(MODELS.load(name).Config, options)))
+
+
+def fresh(
+    model: Component, method: Component, layout: Layout, training: TrainConfig, path: str | Path
+) -> tuple[ChromeNet, Method]:
+    """Make a model and a method with weights by the seed, the same on every device.
+
+    The model is made first: its weights do not depend on the method.
+
+    Raises
+    ------
+    MismatchError
+        Where the model cannot work on the windows of the file.
+    """
+    with seeded(derive_seed(training.seed, "init"), torch.device("cpu")):
+        try:
+            net = create_model(
+                model.name, model.options, n_marks=len(layout.marks), n_bins=layout.n_bins
+            )
+        except ValueError as error:
+            raise MismatchError(str(error), path=path) from error
+        return net, create_method(method.name, method.options, net)
+
+
+def tensors(
+    x: NDArray[np.float32],
+    label: NDArray[np.int8],
+    rows: NDArray[np.bool_],
+    device: torch.device,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return signal (genes, marks, bins) and labels (genes,) of some rows on a device."""
+    return (
+        torch.from_numpy(x[rows]).to(device),
+        torch.from_numpy(label[rows].astype(np.int64)).to(device),
+    )
