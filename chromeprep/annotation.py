@@ -17,7 +17,11 @@ _log = logging.getLogger(__name__)
 
 _GTF_COLUMNS = 9
 _FEATURES = (b"gene", b"transcript", b"exon")
-_ATTRIBUTE = re.compile(rb'(gene_id|gene_name|gene_type|gene_biotype)[ \t]+"?([^";]*)"?')
+# At the start of an attribute only: there are also ref_gene_id, and notes that speak of a gene_id.
+_ATTRIBUTE = re.compile(
+    rb"(?:^|;)[ \t]*(gene_id|gene_name|gene_type|gene_biotype)[ \t]+"
+    rb'(?:"([^"]*)"|([^";]*))'
+)
 _CONFLICTS_SHOWN = 3
 
 
@@ -162,14 +166,17 @@ def _check_columns(path: Path, block: bytes, lines_before: int) -> None:
         text = line.rstrip(b"\r")
         if not text.strip() or text.startswith(b"#"):
             continue
-        columns = text.rstrip(b"\t").count(b"\t") + 1
-        if columns != _GTF_COLUMNS:
+        if text.rstrip(b"\t").count(b"\t") + 1 != _GTF_COLUMNS:
             raise AnnotationError(
-                f"malformed GTF: {columns} columns separated by tabs, expected {_GTF_COLUMNS}: "
-                f"{_show(text)}",
+                f"malformed GTF: {_columns(text)}: {_show(text)}",
                 path=path,
                 line=lines_before + offset,
             )
+
+
+def _columns(text: bytes) -> str:
+    count = text.rstrip(b"\r\t").count(b"\t") + 1
+    return f"{count} column{'s' * (count > 1)} separated by tabs, expected {_GTF_COLUMNS}"
 
 
 def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Feature:
@@ -178,6 +185,8 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
             f"malformed GTF: {what}: {_show(text)}", path=path, line=number, hint=hint
         )
 
+    if len(fields) != _GTF_COLUMNS and text.rstrip(b"\r\t").count(b"\t") != _GTF_COLUMNS - 1:
+        raise malformed(_columns(text))
     try:
         start, end = int(fields[3]) - 1, int(fields[4])
     except ValueError:
@@ -186,7 +195,14 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
         raise malformed("start must be at least 1 and not beyond end")
     if fields[6] not in (b"+", b"-", b"."):
         raise malformed(f"strand is '{fields[6].decode(errors='replace')}', expected + or -")
-    attributes = {key: value.decode() for key, value in _ATTRIBUTE.findall(fields[8])}
+    try:
+        chrom = fields[0].decode()
+        attributes = {
+            key: (quoted or bare.strip()).decode()
+            for key, quoted, bare in reversed(_ATTRIBUTE.findall(fields[8]))
+        }
+    except UnicodeDecodeError:
+        raise malformed("is not text in UTF-8") from None
     gene_id = attributes.get(b"gene_id", "")
     if not gene_id:
         gff3 = b"ID=" in fields[8] or b"Parent=" in fields[8]
@@ -196,7 +212,7 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
         )  # fmt: skip
     return _Feature(
         line=number,
-        chrom=fields[0].decode(),
+        chrom=chrom,
         start=start,
         end=end,
         strand=fields[6].decode(),
@@ -209,6 +225,8 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
 
 def _show(text: bytes, most: int = 120) -> str:
     shown = text.decode(errors="replace").rstrip()
+    # Control characters would reach the terminal.
+    shown = "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in shown)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 

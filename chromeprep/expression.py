@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,21 +72,25 @@ def read_expression(
         Where there is no such column, a value is not a number, or an id stands in two rows.
     """
     source = Path(path)
-    lines = read_lines(source, ExpressionError)
-    header = next(((number, line) for number, line in lines if line.strip()), None)
-    if header is None:
+    lines = [entry for entry in read_lines(source, ExpressionError) if entry[1].strip()]
+    if not lines:
         raise ExpressionError("is empty", path=source)
-    separator = "\t" if "\t" in header[1] else ","
-    names = _split(header[1], separator)
-    rows = [(number, _split(line, separator)) for number, line in lines if line.strip()]
+    # A header of one name, as R writes it for one column, has no separator.
+    separator = "\t" if any("\t" in line for _, line in lines[:2]) else ","
+    (header, names), *rows = [(number, _split(line, separator)) for number, line in lines]
+    _refuse_headerless(source, header, names)
     if not rows:
         raise ExpressionError("has a header but no rows", path=source)
-    width = max(len(fields) for _, fields in rows)
     # R leaves the header of the row names out.
-    columns = names if len(names) == width - 1 else names[1:]
-    _refuse_headerless(source, header[0], names)
+    columns = names if len(rows[0][1]) == len(names) + 1 else names[1:]
+    if not columns:
+        raise ExpressionError(
+            "has one column only; expected gene ids and values, separated by tabs or commas",
+            path=source,
+            line=header,
+        )
     chosen = _choose(source, columns, column, cell_type)
-    return _values(source, rows, chosen, 1 + columns.index(chosen))
+    return _values(source, rows, chosen, columns)
 
 
 def join_expression(
@@ -126,16 +132,22 @@ def median_labels(expression: NDArray[np.float64]) -> Labels:
 
 
 def _split(line: str, separator: str) -> list[str]:
-    fields = [field.strip().strip('"') for field in line.split(separator)]
+    # A quoted field may hold the separator.
+    raw = next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)
+    fields = [field.strip() for field in raw]
     while len(fields) > 1 and not fields[-1]:
         fields.pop()
     return fields
 
 
 def _refuse_headerless(path: Path, line: int, names: list[str]) -> None:
-    if re.fullmatch(r"ENS[A-Z]*\d{10,11}(\.\d+)?", names[0]) and len(names) > 1:
+    if len(names) == 1:
+        return
+    # Samples may be named 1, 2, 3, but not 23.265.
+    numbers = all(map(_is_number, names[1:])) and not all(name.isdigit() for name in names[1:])
+    if numbers or re.fullmatch(r"ENS[A-Z]*\d{10,11}(\.\d+)?(_PAR_Y)?", names[0]):
         raise ExpressionError(
-            f"the first line should name the columns, but starts with the gene {names[0]}",
+            f"the first line should name the columns, but holds the gene {names[0]}",
             path=path,
             line=line,
             hint="put a header before it, such as: gene_id<TAB>RPKM",
@@ -148,9 +160,9 @@ def _choose(path: Path, columns: list[str], column: str | None, cell_type: str |
             raise ExpressionError(
                 f"no column '{column}'; {did_you_mean(column, columns)}", path=path
             )
-        return column
+        return _once(path, columns, column)
     if cell_type is not None and cell_type in columns:
-        return cell_type
+        return _once(path, columns, cell_type)
     if len(columns) == 1:
         return columns[0]
     wanted = "" if cell_type is None else f", none of them named as the cell type '{cell_type}'"
@@ -161,13 +173,33 @@ def _choose(path: Path, columns: list[str], column: str | None, cell_type: str |
     )
 
 
+def _once(path: Path, columns: list[str], column: str) -> str:
+    if columns.count(column) > 1:
+        raise ExpressionError(f"has {columns.count(column)} columns named '{column}'", path=path)
+    return column
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
+
+
 def _values(
-    path: Path, rows: list[tuple[int, list[str]]], column: str, index: int
+    path: Path, rows: list[tuple[int, list[str]]], column: str, columns: list[str]
 ) -> ExpressionColumn:
+    index = 1 + columns.index(column)
     values: dict[str, float] = {}
     lines: dict[str, int] = {}
     n_missing = n_par_y = 0
     for number, fields in rows:
+        if len(fields) > 1 + len(columns):
+            raise ExpressionError(
+                f"has {len(fields)} fields, the header names {1 + len(columns)}",
+                path=path,
+                line=number,
+            )
         if is_par_y(fields[0]):
             n_par_y += 1
             continue
@@ -183,15 +215,11 @@ def _values(
         if text.lower() in _MISSING:
             n_missing += 1
             continue
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("inf")
-        if not np.isfinite(value):
+        if not _is_number(text):
             raise ExpressionError(
                 f"column '{column}' of gene {gene}: '{text}' is not a number",
                 path=path,
                 line=number,
             )
-        values[gene] = value
+        values[gene] = float(text)
     return ExpressionColumn(values, column, n_missing, n_par_y)

@@ -14,13 +14,14 @@ from chromeprep.errors import InputError
 
 _BLOCK_BYTES = 8 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _IsalError = cast(type[Exception], isal_zlib.error)
 
 
 def read_blocks(path: str | Path, error: type[InputError] = InputError) -> Iterator[bytes]:
     """Yield a file's bytes in blocks of whole lines; gzip and bgzip are unpacked.
 
-    Every block ends in a newline, the last one too.
+    Every block ends in a newline, the last one too. A byte order mark is cut off.
 
     Raises
     ------
@@ -28,21 +29,28 @@ def read_blocks(path: str | Path, error: type[InputError] = InputError) -> Itera
         Or the class given as `error`, where the file cannot be read or its gzip data are damaged.
     """
     source = Path(path)
+    if source.exists() and not source.is_file():
+        what = "a folder" if source.is_dir() else "a pipe or device"
+        raise error(f"is {what}, not a file", path=source)
     try:
         with source.open("rb") as raw:
             zipped = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             handle = cast(BinaryIO, igzip.open(raw, "rb")) if zipped else raw
-            rest = b""
+            rest: list[bytes] = []  # of a line that goes on in the next block
+            first = True
             while block := handle.read(_BLOCK_BYTES):
+                if b"\0" in block:
+                    raise error("is not a text file (it holds zero bytes)", path=source)
+                if first:
+                    block, first = block.removeprefix(_BYTE_ORDER_MARK), False
                 cut = block.rfind(b"\n") + 1
-                if not cut:
-                    rest += block
-                    continue
-                yield rest + block[:cut]
-                rest = block[cut:]
-            if rest:
-                yield rest + b"\n"
+                if cut:
+                    yield b"".join([*rest, block[:cut]])
+                    rest = []
+                rest.append(block[cut:])
+            if any(rest):
+                yield b"".join([*rest, b"\n"])
     except (EOFError, zlib.error, _IsalError, gzip.BadGzipFile) as failure:
         raise error(
             f"damaged gzip data: {failure}", path=source, hint="is the download complete?"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def order_by_position(genes: GeneTable) -> GeneTable:
     """Return the genes by chromosome (1, 2, …, X, Y, M), TSS and id."""
     ranks = {name: rank for rank, name in enumerate(sorted(set(genes.chrom), key=natural_key))}
     chrom = np.array([ranks[name] for name in genes.chrom], dtype=np.int64)
-    return genes.take(np.lexsort((_rank(genes.gene_id), genes.tss, chrom)))
+    return genes.take(np.lexsort((_rank(list(genes.gene_id)), genes.tss, chrom)))
 
 
 def neighbour_filter(genes: GeneTable, distance_bp: int) -> NDArray[np.bool_]:
@@ -93,14 +93,16 @@ def neighbour_filter(genes: GeneTable, distance_bp: int) -> NDArray[np.bool_]:
 
     Examples
     --------
-    >>> genes = GeneTable.build("abc", ["1"] * 3, [0, 4000, 8000], [10, 4010, 8010], "+++")
+    >>> genes = GeneTable.build(list("abc"), ["1"] * 3, [0, 4000, 8000],
+    ...                         [10, 4010, 8010], ["+"] * 3)
     >>> neighbour_filter(genes, 5000)
     array([ True, False,  True])
     """
     kept = np.ones(len(genes), dtype=bool)
     if distance_bp <= 0:
         return kept
-    ids = _rank(np.array([cut_version(name) for name in genes.gene_id], dtype=object))
+    # The version decides only between copies of one id.
+    ids = _rank([(cut_version(name), name) for name in genes.gene_id])
     for rows in by_chromosome(genes.chrom).values():
         previous = None
         for row in rows[np.lexsort((ids[rows], genes.tss[rows]))]:
@@ -151,7 +153,7 @@ def merged_spans(
         yield int(starts[rows[0]]), int(starts[rows[-1]]) + width_bp, rows
 
 
-def _rank(names: NDArray[np.object_]) -> NDArray[np.int64]:
+def _rank(names: Sequence[Any]) -> NDArray[np.int64]:
     # By code point, as Python sorts, whatever numpy does with objects.
     ranks = {name: rank for rank, name in enumerate(sorted(set(names)))}
     return np.array([ranks[name] for name in names], dtype=np.int64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
 # Unmapped, secondary, QC-failed, duplicate, supplementary.
 EXCLUDED_FLAGS = 0xF04
+
+_REFERENCE_OPERATIONS = (0, 2, 3, 7, 8)  # M D N = X
+_ALIGNMENTS_LOOKED_AT = 100_000
+_CLOCK_S = 2  # copies made together may lie this far apart
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,12 @@ class BamTrack:
             mapped = int(bam.mapped)
         if not chromosomes:
             raise SignalError("the BAM header names no chromosome", path=self.path)
+        index = self._index()
+        if index is not None and index.stat().st_mtime < self.path.stat().st_mtime - _CLOCK_S:
+            _log.warning(
+                "%s: its index is older than the file; if that has changed since, index it again: "
+                "samtools index %s", self.path, self.path,
+            )  # fmt: skip
         rule = f"alignments overlapping the bin, gaps included, not flagged {self.exclude_flags:#x}"
         return TrackInfo(chromosomes, "reads", rule, mapped)
 
@@ -64,6 +78,8 @@ class BamTrack:
                 if span[0] >= span[1]:
                     continue
                 read_starts, read_ends = self._alignments(bam, chrom, *span)
+                # Some aligners let reads hang over the end; there is nothing there to count.
+                read_ends = np.minimum(read_ends, length)
                 window = starts[rows, np.newaxis] + edges
                 # Overlapping a bin: begun before its end, less those ended before its start.
                 begun = np.searchsorted(np.sort(read_starts), window[:, 1:], side="left")
@@ -81,18 +97,23 @@ class BamTrack:
                 if read.flag & excluded:
                     continue
                 first = read.reference_start
+                last = read.reference_end
+                if last is None:  # without a CIGAR an alignment counts at its first base
+                    last = first + 1
+                elif last <= first + 1 and not _covers_a_base(read):
+                    continue
                 starts.append(first)
-                # Without a CIGAR there is no end; such an alignment counts at its first base.
-                ends.append(max(read.reference_end or 0, first + 1))
+                ends.append(last)
         except (OSError, ValueError) as error:
             raise SignalError(
-                f"damaged BAM: cannot read {chrom}:{start + 1:,}-{end:,}",
+                f"damaged BAM or index: cannot read {chrom}:{start + 1:,}-{end:,}",
                 path=self.path,
-                hint="check it: samtools quickcheck -v FILE",
+                hint=f"check it: samtools quickcheck -v {self.path}; "
+                f"or index it again: samtools index {self.path}",
             ) from error
         return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _open(self) -> Iterator[pysam.AlignmentFile]:
         import pysam
 
@@ -104,9 +125,13 @@ class BamTrack:
                 bam = pysam.AlignmentFile(str(self.path), "rb", require_index=False)
             except (OSError, ValueError) as error:
                 raise self._unreadable(error) from error
-            with bam:
+            try:
                 self._check(bam)
                 yield bam
+            finally:
+                # Closing a damaged file fails once more, after the error that says so.
+                with contextlib.suppress(OSError):
+                    bam.close()
         finally:
             pysam.set_verbosity(verbosity)
 
@@ -128,12 +153,21 @@ class BamTrack:
                 path=self.path,
                 hint=f"samtools sort -o sorted.bam {self.path} && samtools index sorted.bam",
             )
+        index = self._index()
         if bam.has_index():
+            self._check_index(bam, index)
             return
-        order = bam.header.to_dict().get("HD", {}).get("SO", "unknown")
-        if order in ("unsorted", "queryname"):
+        if index is not None:
             raise SignalError(
-                f"is not sorted by coordinate (sort order: {order})",
+                f"its index {index.name} is damaged",
+                path=self.path,
+                hint=f"samtools index {self.path}",
+            )
+        # The header's SO is no guide: bedToBam writes "unsorted" whatever the order.
+        misplaced = _first_misplaced(bam)
+        if misplaced is not None:
+            raise SignalError(
+                f"is not sorted by coordinate (alignment '{misplaced}' stands too late)",
                 path=self.path,
                 hint=f"samtools sort -o sorted.bam {self.path} && samtools index sorted.bam",
             )
@@ -142,3 +176,42 @@ class BamTrack:
             path=self.path,
             hint=f"samtools index {self.path}",
         )
+
+    def _index(self) -> Path | None:
+        """Return the index in the order in which htslib looks for one."""
+        stem = self.path.with_suffix("")
+        names = [f"{self.path}.csi", f"{self.path}.bai", f"{stem}.csi", f"{stem}.bai"]
+        return next((Path(name) for name in names if Path(name).exists()), None)
+
+    def _check_index(self, bam: pysam.AlignmentFile, index: Path | None) -> None:
+        # An index of another file would be believed, and counts come out wrong without a word.
+        if index is None or index.suffix != ".bai":
+            return
+        with index.open("rb") as handle:
+            count = int.from_bytes(handle.read(8)[4:], "little")
+        if count != bam.nreferences:
+            raise SignalError(
+                f"its index {index.name} is of another file: it has {count:,} chromosomes, "
+                f"the BAM {bam.nreferences:,}",
+                path=self.path,
+                hint=f"samtools index {self.path}",
+            )
+
+
+def _covers_a_base(read: pysam.AlignedSegment) -> bool:
+    # htslib gives an alignment that is all clips and insertions a length of 1; bedtools gives it 0.
+    return any(operation in _REFERENCE_OPERATIONS for operation, _ in read.cigartuples or ())
+
+
+def _first_misplaced(bam: pysam.AlignmentFile) -> str | None:
+    last = (0, -1)
+    try:
+        for read in itertools.islice(bam.fetch(until_eof=True), _ALIGNMENTS_LOOKED_AT):
+            # Those without a position come last.
+            chrom = read.reference_id if read.reference_id >= 0 else bam.nreferences
+            if (chrom, read.reference_start) < last:
+                return str(read.query_name)
+            last = chrom, read.reference_start
+    except (OSError, ValueError):
+        return None
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.base import TrackInfo, check_file
+from chromeprep.signals.base import TrackInfo, check_file, quiet_stderr
 
 _MAGIC = 0x888FFC26
 _BIGBED_MAGIC = 0x8789F2EB
+_MAGIC_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class BigWigTrack:
                     values[inside] = self._values(
                         track, chrom, start + inside.start, start + inside.stop
                     )
+                    if np.isinf(values).any():
+                        raise self._infinite(chrom, start + int(np.isinf(values).argmax()))
                     bins[row] = self._means(values.reshape(n_bins, bin_size_bp))
                     # A bin wholly outside is 0 whatever `uncovered` says.
                     bins[row, : inside.start // bin_size_bp] = 0
@@ -91,21 +95,41 @@ class BigWigTrack:
         import pyBigWig
 
         check_file(self.path, "--bigwig")
+        self._check_ends()
+        with quiet_stderr():  # libBigWig prints its own lines beside the errors raised here
+            try:
+                track = pyBigWig.open(str(self.path))
+            except RuntimeError as error:
+                raise SignalError(
+                    "damaged bigWig: its header or index cannot be read",
+                    path=self.path,
+                    hint="is the download complete?",
+                ) from error
+            try:
+                yield track
+            finally:
+                track.close()
+
+    def _check_ends(self) -> None:
         with self.path.open("rb") as handle:
-            magic = handle.read(4)
-        numbers = {int.from_bytes(magic, "little"), int.from_bytes(magic, "big")}
+            first = handle.read(_MAGIC_BYTES)
+            handle.seek(-min(_MAGIC_BYTES, self.path.stat().st_size), os.SEEK_END)
+            last = handle.read(_MAGIC_BYTES)
+        numbers = {int.from_bytes(first, "little"), int.from_bytes(first, "big")}
         if _MAGIC not in numbers:
             what = "a bigBed" if _BIGBED_MAGIC in numbers else "not a bigWig"
             raise SignalError(f"is {what}; expected a bigWig", path=self.path)
-        try:
-            track = pyBigWig.open(str(self.path))
-        except RuntimeError as error:
+        # libBigWig crashes on some truncated files, so they must not get that far.
+        if last != first or self.path.stat().st_size <= _MAGIC_BYTES:
             raise SignalError(
-                "damaged bigWig: the header cannot be read",
+                "truncated bigWig: its end mark is missing",
                 path=self.path,
-                hint="is the download complete?",
-            ) from error
-        try:
-            yield track
-        finally:
-            track.close()
+                hint="is the copy or download complete?",
+            )
+
+    def _infinite(self, chrom: str, position: int) -> SignalError:
+        return SignalError(
+            f"has an infinite value at {chrom}:{position + 1:,}; no mean can be taken over it",
+            path=self.path,
+            hint="cap the track's values, such as -log10 p, at a number",
+        )
