@@ -101,6 +101,12 @@ def read_gtf(path: str | Path, gene_types: Sequence[str] = ("protein_coding",)) 
         raise AnnotationError(
             "has no gene, transcript or exon lines", path=source, hint="is it a GTF?"
         )
+    if not genes:
+        raise AnnotationError(
+            f"none of its genes can be used: {n_par_y:,} are copies of pseudo-autosomal genes on "
+            f"the Y, {n_unstranded:,} have no strand",
+            path=source,
+        )
     kept = _of_type(list(genes.values()), gene_types, source)
     table = GeneTable.build(
         gene_id=[gene.first.gene_id for gene in kept],

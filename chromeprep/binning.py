@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal as signals_of_the_system
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.errors import ChromeError
 from chromeprep.format.model import GeneTable
 from chromeprep.signals import Track
 from chromeprep.windows import Windows, by_chromosome
@@ -64,6 +66,8 @@ def bin_signal(
     ------
     SignalError
         Where a track cannot be read.
+    ChromeError
+        Where one of several processes was killed.
     """
     signal = np.zeros((len(genes), len(tracks), windows.n_bins), dtype=np.float32)
     starts = windows.starts(genes)
@@ -96,11 +100,22 @@ def _run(tasks: list[_Task], threads: int) -> Iterator[tuple[_Task, NDArray[np.f
         mp_context=get_context("spawn"),
         initializer=_leave_interrupts_to_the_parent,
     )
+    finished = False
     try:
         futures = {pool.submit(_read, task): task for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
+        finished = True
+    except BrokenProcessPool as error:
+        raise ChromeError(
+            "a process that was reading the signal was killed",
+            hint="out of memory, perhaps: try a smaller --threads",
+        ) from error
     finally:
+        if not finished:
+            # After an error or an interrupt nobody wants to wait for what is being read.
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 

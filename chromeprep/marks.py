@@ -62,9 +62,7 @@ def order_marks(marks: Iterable[str]) -> list[str]:
     ['H3K4me3', 'H3K27me3', 'H3K27ac', 'H3K9ac']
     """
 
-    def key(mark: str) -> tuple[int, list[tuple[int, int, str]]]:
-        rank = CORE_MARKS.index(mark) if mark in CORE_MARKS else len(CORE_MARKS)
-        parts = re.split(r"(\d+)", mark)
-        return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
+    def key(mark: str) -> tuple[int, str]:
+        return CORE_MARKS.index(mark) if mark in CORE_MARKS else len(CORE_MARKS), mark
 
     return sorted(marks, key=key)

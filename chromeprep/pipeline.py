@@ -16,7 +16,6 @@ from chromeprep.errors import FormatError, MismatchError, shorten
 from chromeprep.expression import (
     ExpressionColumn,
     Labels,
-    join_expression,
     median_labels,
     read_expression,
 )
@@ -37,6 +36,7 @@ from chromeprep.selection import (
     TrackFile,
     check_positions,
     chromosome_lengths,
+    join_known,
     missing_chromosomes,
     select_genes,
     with_expression,
@@ -215,7 +215,7 @@ def _select_like(
     steps: tuple[Step, ...] = (Step(len(genes), f"genes as in {request.like}"),)
     if table is None:
         return Selection(blank, float("nan"), steps)
-    values = join_expression(blank.gene_id, table.values)
+    values = join_known(blank, table, str(request.like), request.expression)
     labels: Labels = median_labels(values)
     steps += (Step(int((labels.label >= 0).sum()), "of them known to the expression table"),)
     return Selection(with_expression(blank, values, labels), labels.threshold, steps)

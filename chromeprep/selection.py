@@ -70,16 +70,8 @@ def select_genes(
     genes = order_by_position(annotation.genes)
     steps = [Step(len(genes), "genes of the wanted types in the annotation")]
     if expression is not None:
-        values = join_expression(genes.gene_id, expression.values)
+        values = join_known(genes, expression, gtf, expression_path)
         known = ~np.isnan(values)
-        if not known.any():
-            raise ExpressionError(
-                f"knows none of the {len(genes):,} genes of {gtf}; its first ids are "
-                f"{shorten(expression.values, 3)}, those of the annotation "
-                f"{shorten(genes.gene_id[:3])}",
-                path=expression_path,
-                hint="both must use the same kind of gene id",
-            )
         genes = with_expression(genes, values, Labels(genes.label, float("nan"))).take(known)
         steps.append(Step(len(genes), "known to the expression table"))
     genes = genes.take(neighbour_filter(genes, neighbour_distance_bp))
@@ -101,6 +93,37 @@ def select_genes(
     steps.append(Step(len(genes), f"on chromosomes that every track has{lost}"))
     check_positions(genes, tracks)
     return Selection(genes, threshold, tuple(steps))
+
+
+def join_known(
+    genes: GeneTable,
+    expression: ExpressionColumn,
+    source: str | Path,
+    expression_path: str | Path | None,
+) -> NDArray[np.float64]:
+    """Look up each gene; NaN where the table does not know it, an error where it knows none.
+
+    Parameters
+    ----------
+    genes
+        Shape (genes,).
+    expression
+        The column.
+    source
+        The file of the genes, for the message.
+    expression_path
+        The file of the table, for the message.
+    """
+    values = join_expression(genes.gene_id, expression.values)
+    if np.isnan(values).all():
+        raise ExpressionError(
+            f"knows none of the {len(genes):,} genes of {source}; its first ids are "
+            f"{shorten(list(expression.values)[:3])}, those of the genes "
+            f"{shorten(genes.gene_id[:3])}",
+            path=expression_path,
+            hint="both must use the same kind of gene id",
+        )
+    return values
 
 
 def with_expression(genes: GeneTable, expression: NDArray[np.float64], labels: Labels) -> GeneTable:

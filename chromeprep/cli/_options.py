@@ -45,6 +45,8 @@ class MarkFileType(click.ParamType[MarkFile]):
         match = re.fullmatch(r"([A-Za-z0-9][\w.+-]*)=(.+)", value, re.DOTALL)
         if match:
             return MarkFile(match[1], Path(match[2]))
+        if value.endswith("="):
+            self.fail(f"no file after '{value}'", param, ctx)
         marks = marks_in_name(value)
         if len(marks) == 1:
             return MarkFile(marks[0], Path(value))

@@ -176,7 +176,8 @@ def bin_(
     from chromeprep.signals import BamTrack, BigWigTrack
     from chromeprep.windows import Windows
 
-    check_writable(output, force=force)
+    inputs = [gtf, like, expression, gene_list, regions, *(file.path for file in bigwigs + bams)]
+    check_writable(output, force=force, inputs=[path for path in inputs if path is not None])
     tracks: dict[str, Track] = {}
     for mark, path in bigwigs:
         tracks[mark] = BigWigTrack(path, "nan" if uncovered == "nan" else "zero")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,6 @@ def info(file: Path, as_json: bool) -> None:
 
 
 def _summary(data: Description) -> dict[str, object]:
-    import json
     from dataclasses import asdict
 
     labels = data.genes.label
@@ -55,8 +55,15 @@ def _summary(data: Description) -> dict[str, object]:
             }
             for row in range(len(data.marks))
         ],
-        "provenance": [json.loads(line) for line in data.provenance],
+        "provenance": [_loads(line) for line in data.provenance],
     }  # fmt: skip
+
+
+def _loads(line: str) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return line  # `validate` complains; here it is shown as it is
 
 
 def _finite(value: object) -> object:
@@ -77,7 +84,8 @@ def _table(file: Path, summary: dict[str, object]) -> str:
     known = labels["high"] + labels["low"]
     label = f"{labels['high']:,} high, {labels['low']:,} low, {labels['unknown']:,} unknown"
     if known:
-        rule = f"{attributes['label_rule']}, {attributes['label_threshold']:.4g}"
+        threshold = attributes["label_threshold"]
+        rule = attributes["label_rule"] + ("" if threshold is None else f", {threshold:.4g}")
         label += f" ({100 * labels['high'] / known:.1f}% high; {rule})"
     lines = [
         str(file),

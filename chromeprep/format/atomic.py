@@ -6,22 +6,43 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chromeprep.errors import OutputError
 
 
-def check_writable(path: str | Path, *, force: bool) -> Path:
+def check_writable(
+    path: str | Path, *, force: bool, inputs: Iterable[str | Path] | None = None
+) -> Path:
     """Check, before work starts, that a result can be put at `path`.
+
+    Parameters
+    ----------
+    path
+        Where a file or a folder is to be written.
+    force
+        Something that is there already may be replaced.
+    inputs
+        Given where `path` is to be a file: then only another file may be replaced, and none of
+        these, which it is made from.
 
     Raises
     ------
     OutputError
-        Where something is there already and `force` is off, where the folder does not exist or
+        Where something is there that must not be replaced, where the folder does not exist or
         cannot be written to.
     """
     target = Path(path)
+    if inputs is not None and target.exists():
+        if not target.is_file():
+            what = "a folder" if target.is_dir() else "a pipe or device"
+            raise OutputError(f"is {what}, not a file that can be replaced", path=target)
+        if any(Path(entry).exists() and target.samefile(entry) for entry in inputs):
+            raise OutputError(
+                "is one of the inputs and would be replaced", path=target,
+                hint="choose another name for the output",
+            )  # fmt: skip
     if target.exists() and not force:
         raise OutputError("exists already", path=target, hint="use --force to replace it")
     folder = target.absolute().parent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ def read_bins(path: str | Path) -> ChromeBins:
     """
     with open_bins(path) as file:
         description = _description(file)
-        signal = np.empty(_dataset(file, "signal").shape, dtype=np.float32)
+        stored = _dataset(file, "signal")
+        if stored.dtype.kind not in "iuf":
+            raise FormatError(f"/signal is {stored.dtype}, should be float32")
+        signal = np.empty(stored.shape, dtype=np.float32)
         expected = (
             len(description.genes),
             len(description.marks),
@@ -75,6 +78,8 @@ def open_bins(path: str | Path) -> Iterator[h5py.File]:
         if error.path is None:
             raise FormatError(error.message, path=source, hint=error.hint) from error
         raise
+    except PermissionError as error:
+        raise FormatError("cannot be read: permission denied", path=source) from error
     except (OSError, RuntimeError, KeyError) as error:
         if not h5py.is_hdf5(source):
             raise FormatError(
@@ -85,13 +90,13 @@ def open_bins(path: str | Path) -> Iterator[h5py.File]:
 
 def _check_version(file: h5py.File) -> None:
     found = file.attrs.get("format")
-    if found != schema.FORMAT:
+    if not isinstance(found, str) or found != schema.FORMAT:
         raise FormatError(
             f"is an HDF5 file, but not one of bins: attribute 'format' is {found!r}, "
             f"expected {schema.FORMAT!r}",
             hint="make one with `chromeprep bin`",
         )
-    version = int(file.attrs.get("format-version", 0))
+    version = _convert(int, "format-version", file.attrs.get("format-version", 0))
     if version > schema.FORMAT_VERSION:
         raise FormatError(
             f"has format version {version}; this chromeprep reads up to {schema.FORMAT_VERSION}",
@@ -107,7 +112,7 @@ def _description(file: h5py.File) -> Description:
         if attribute.name not in file.attrs:
             raise FormatError(f"attribute '{attribute.name}' is missing")
         convert = {"string": str, "int": int, "float": float}[attribute.kind]
-        values[attribute.field] = convert(file.attrs[attribute.name])
+        values[attribute.field] = _convert(convert, attribute.name, file.attrs[attribute.name])
     chromosomes = _table(file, "chromosomes")
     return Description(
         attributes=FileAttributes(**values),
@@ -117,8 +122,17 @@ def _description(file: h5py.File) -> Description:
             str(name): int(length)
             for name, length in zip(chromosomes["name"], chromosomes["length"], strict=True)
         },
-        provenance=tuple(_column(_dataset(file, "provenance"))),
+        provenance=tuple(str(line) for line in _column(_dataset(file, "provenance"))),
     )
+
+
+def _convert(convert: Callable[[Any], Any], name: str, value: Any) -> Any:
+    try:
+        return convert(value)
+    except (TypeError, ValueError):
+        raise FormatError(
+            f"attribute '{name}' is {value!r}, which cannot be read as {convert.__name__}"
+        ) from None
 
 
 def _table(file: h5py.File, name: str) -> dict[str, Any]:
@@ -128,16 +142,19 @@ def _table(file: h5py.File, name: str) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for column in table.columns:
         values = _column(_dataset(file, f"{name}/{column.name}"))
-        if column.dtype != "string":
-            values = values.astype(column.dtype, copy=False)
-        columns[column.name] = values
+        text = values.dtype.kind == "O"
+        if text != (column.dtype == "string") or not (text or values.dtype.kind in "biuf"):
+            found = "string" if text else values.dtype
+            raise FormatError(f"/{name}/{column.name} is {found}, should be {column.dtype}")
+        columns[column.name] = values if text else values.astype(column.dtype, copy=False)
     known = {column.name for column in table.columns}
-    extra = {key: _column(file[name][key]) for key in file[name] if key not in known}
-    if name in ("genes", "marks"):
-        columns["extra"] = extra
-    lengths = {key: len(value) for key, value in columns.items() if key != "extra"}
+    extra = {key: _extra_column(file[name][key]) for key in file[name] if key not in known}
+    extra = {key: value for key, value in extra.items() if value is not None}
+    lengths = {key: len(value) for key, value in (columns | extra).items()}
     if len(set(lengths.values())) > 1:
         raise FormatError(f"the columns of /{name} differ in length: {lengths}")
+    if name in ("genes", "marks"):
+        columns["extra"] = extra
     return columns
 
 
@@ -148,7 +165,21 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
+def _extra_column(item: Any) -> NDArray[Any] | None:
+    """Read a column of someone else's; None where AnnData has an encoding that we do not know."""
+    if isinstance(item, h5py.Dataset):
+        return _column(item) if item.shape else None
+    if item.attrs.get("encoding-type") != "categorical":
+        return None
+    codes, categories = item["codes"][:], _column(item["categories"])
+    if categories.dtype.kind != "O":
+        return None
+    return np.asarray(np.append(categories, "")[codes])  # code -1, missing, takes the last
+
+
 def _column(dataset: h5py.Dataset) -> NDArray[Any]:
+    if dataset.ndim < 1:
+        raise FormatError(f"{dataset.name} is a single value, should be a column")
     if h5py.check_string_dtype(dataset.dtype) is not None:
         return np.asarray(dataset.asstr()[:], dtype=object)
     return np.asarray(dataset[:])

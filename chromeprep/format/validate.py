@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,6 +16,7 @@ from chromeprep.format.model import ChromeBins
 from chromeprep.format.read import open_bins, read_bins
 from chromeprep.format.write import table_columns
 from chromeprep.stats import mark_statistics
+from chromeprep.windows import Windows
 
 _CLOSE = 1e-6
 
@@ -33,13 +36,13 @@ def violations(path: str | Path) -> list[str]:
     """
     with open_bins(path) as file:
         found = list(_structure(file))
-    if found:
-        return found
     try:
         data = read_bins(path)
     except FormatError as error:
-        return [error.message]
-    return [*_attributes(data), *_genes(data), *_bins(path, data), *_signal(data)]
+        return found or [error.message]
+    found += [*_attributes(data), *_genes(data), *_marks(data), *_signal(data)]
+    found += [*_provenance(data), *_bins(path, data)]
+    return list(dict.fromkeys(found))
 
 
 def _structure(file: h5py.File) -> Iterator[str]:
@@ -75,7 +78,9 @@ def _table(file: h5py.File, table: schema.Table) -> Iterator[str]:
         yield f"/{table.name}: attribute 'encoding-type' should be 'dataframe'"
     if group.attrs.get("_index") != table.columns[0].name:
         yield f"/{table.name}: attribute '_index' should be '{table.columns[0].name}'"
-    listed = set(group.attrs.get("column-order", [])) | {table.columns[0].name}
+    if group.attrs.get("encoding-version") != "0.2.0":
+        yield f"/{table.name}: attribute 'encoding-version' should be '0.2.0'"
+    listed = set(np.atleast_1d(group.attrs.get("column-order", []))) | {table.columns[0].name}
     if listed != set(group):
         yield (
             f"/{table.name}: attribute 'column-order' does not list its columns: "
@@ -92,6 +97,9 @@ def _table(file: h5py.File, table: schema.Table) -> Iterator[str]:
         found = "string" if text else str(dataset.dtype)
         if found != column.dtype:
             yield f"{key} is {found}, should be {column.dtype}"
+        encoding = "string-array" if column.dtype == "string" else "array"
+        if dataset.attrs.get("encoding-type") != encoding:
+            yield f"{key}: attribute 'encoding-type' should be '{encoding}'"
         if dataset.ndim != 1:
             yield f"{key} has {dataset.ndim} dimensions, should have 1"
         else:
@@ -107,6 +115,8 @@ def _signal_dataset(file: h5py.File) -> Iterator[str]:
         return
     if signal.dtype != np.float32:
         yield f"/signal is {signal.dtype}, should be float32"
+    if signal.compression != "gzip" or not signal.shuffle:
+        yield "/signal should be compressed with gzip and shuffled"
     if not signal.fletcher32:
         yield "/signal has no checksum (fletcher32)"
     if signal.ndim != len(schema.SIGNAL_DIMS):
@@ -114,10 +124,12 @@ def _signal_dataset(file: h5py.File) -> Iterator[str]:
         return
     for axis, name in enumerate(schema.SIGNAL_DIMS):
         scale = file.get(name)
-        if scale is not None and scale not in list(signal.dims[axis].values()):
+        if not isinstance(scale, h5py.Dataset):
+            continue
+        if scale not in list(signal.dims[axis].values()):
             yield f"/signal: dimension {axis} does not have the scale /{name}"
-        if scale is not None and len(scale) != signal.shape[axis]:
-            yield f"/{name} has {len(scale)} entries, /signal {signal.shape[axis]}"
+        if scale.shape != signal.shape[axis : axis + 1]:
+            yield f"/{name} has shape {scale.shape}, /signal {signal.shape}"
 
 
 def _attributes(data: ChromeBins) -> Iterator[str]:
@@ -165,19 +177,51 @@ def _genes(data: ChromeBins) -> Iterator[str]:
     missing = sorted(set(genes.chrom[placed]) - set(data.chromosomes))
     if missing:
         yield f"/chromosomes lacks {', '.join(missing)}"
+    elif placed.all() and data.attributes.bin_size_bp > 0:
+        lengths = np.array([data.chromosomes[name] for name in genes.chrom], dtype=np.int64)
+        if ((genes.tss < 0) | (genes.tss >= lengths)).any():
+            yield "/genes/tss should lie on the chromosome"
+        windows = Windows(data.attributes.flank_bp, data.attributes.bin_size_bp)
+        outside = windows.bins_outside(windows.starts(genes), lengths)
+        wrong = int((outside != genes.bins_outside).sum())
+        if wrong:
+            yield f"/genes/bins_outside does not follow from /chromosomes in {wrong} genes"
+
+
+def _marks(data: ChromeBins) -> Iterator[str]:
+    if (data.marks.n_mapped < schema.UNKNOWN_COUNT).any():
+        yield "/marks/n_mapped should be -1 or more"
+
+
+def _provenance(data: ChromeBins) -> Iterator[str]:
+    for number, line in enumerate(data.provenance, start=1):
+        try:
+            valid = isinstance(json.loads(line), dict)
+        except json.JSONDecodeError:
+            valid = False
+        if not valid:
+            yield f"/provenance: entry {number} is not a JSON object"
 
 
 def _bins(path: str | Path, data: ChromeBins) -> Iterator[str]:
     expected = table_columns(data, "bins")
     with open_bins(path) as file:
-        for name in ("start", "end"):
-            if not np.array_equal(file[f"bins/{name}"][:], expected[name]):
+        for name in ("name", "start", "end"):
+            if not np.array_equal(_values(file[f"bins/{name}"]), expected[name]):
                 yield f"/bins/{name} does not follow from flank and bin size"
-        for key, ids in (("gene", data.genes.gene_id), ("mark", data.marks.mark)):
-            if not np.array_equal(file[key].asstr()[:], ids):
-                yield f"/{key} does not hold the ids of /{key}s"
-        if not np.array_equal(file["bin"][:], expected["start"]):
-            yield "/bin does not hold /bins/start"
+        scales = {"gene": data.genes.gene_id, "mark": data.marks.mark, "bin": expected["start"]}
+        for key, values in scales.items():
+            # Where it is missing or of another length, that is said already.
+            if isinstance(file.get(key), h5py.Dataset) and not np.array_equal(
+                _values(file[key]), values
+            ):
+                column = "start" if key == "bin" else schema.table(f"{key}s").columns[0].name
+                yield f"/{key} does not hold /{key}s/{column}"
+
+
+def _values(dataset: h5py.Dataset) -> Any:
+    text = h5py.check_string_dtype(dataset.dtype) is not None
+    return dataset.asstr()[()] if text else dataset[()]
 
 
 def _signal(data: ChromeBins) -> Iterator[str]:
