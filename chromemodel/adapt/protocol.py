@@ -37,7 +37,7 @@ from chromemodel.data.splits import (
     split_target,
     stable_id,
 )
-from chromemodel.evaluate.baselines import LOGISTIC, fit_logistic
+from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, binary_metrics
 from chromemodel.evaluate.predictions import Predictions, predict_probability
 from chromemodel.train.checkpoint import (
@@ -204,7 +204,10 @@ def adapt_model(
     }
     scores = [entry for outcome in outcomes.values() for entry in outcome.finished.scores]
     if baseline:
-        flat = fit_logistic(near_x[train], near.genes.label[train])
+        held_out = None
+        if split.validation_fraction > 0:
+            held_out = Labelled(near_x[validation], near.genes.label[validation])
+        flat = fit_logistic(near_x[train], near.genes.label[train], held_out)
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
     with atomic_folder(folder_out) as folder:
         # The adapted run's metrics hold all of the table.

@@ -29,7 +29,7 @@ from chromemodel.config import (
 )
 from chromemodel.data.dataset import check_classes, labelled, read_signals
 from chromemodel.data.splits import TEST, TRAIN, VALIDATION, draw_chromosomes, split_genes
-from chromemodel.evaluate.baselines import LOGISTIC, fit_logistic
+from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, score_parts
 from chromemodel.evaluate.predictions import Predictions, predict_probability
 from chromemodel.models import MODELS, create_model
@@ -135,8 +135,9 @@ def train_model(
     names = (TRAIN, VALIDATION, TEST)
     scores = score_parts(model, label, probability, parts, names)
     if baseline:
-        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]]).probability(x)
-        scores += score_parts(LOGISTIC, label, flat, parts, names)
+        held_out = Labelled(x[rows[VALIDATION]], label[rows[VALIDATION]])
+        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]], held_out)
+        scores += score_parts(LOGISTIC, label, flat.probability(x), parts, names)
 
     config = RunConfig(
         kind="train",
