@@ -138,8 +138,8 @@ def _polycomb(
     genes = genome.genes
     n = len(active)
     typed = np.isin(genes.gene_type, ("protein_coding", "lncRNA"))
-    covered = rng.random(n) < np.where(traits.cpg, 0.85, 0.5)
-    height = typed * covered * (1 - active) * rng.lognormal(-0.3, 0.6, n)
+    covered = rng.random(n) < np.where(traits.cpg, 0.95, 0.75)
+    height = typed * covered * (1 - active) * rng.lognormal(-0.2, 0.5, n)
     half_bp = np.clip(rng.lognormal(np.log(4_500), 0.5, n), 1_500, 20_000)
     for gene in np.flatnonzero(height > 0.02).tolist():
         data = track.chromosomes[genes.chrom[gene]]
