@@ -302,6 +302,8 @@ def _parse(kind: Any, text: str, key: str) -> Any:
     if origin is tuple:
         inner = get_args(kind)[0]
         return [_parse(inner, part.strip(), key) for part in text.split(",") if part.strip()]
+    if origin in (Union, types.UnionType):
+        return _parse(next(k for k in get_args(kind) if k is not type(None)), text, key)
     if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind in (int, float):

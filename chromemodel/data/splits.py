@@ -59,7 +59,7 @@ def hash_unit(gene_ids: Iterable[str], seed: int, purpose: str) -> NDArray[np.fl
     Examples
     --------
     >>> hash_unit(["ENSG00000000003.10", "ENSG00000000003"], 0, "split").round(3)
-    array([0.917, 0.917])
+    array([0.005, 0.005])
     """
     numbers = [
         int.from_bytes(
