@@ -14,11 +14,11 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import sklearn
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -115,7 +115,7 @@ def provenance(command: Sequence[str]) -> Provenance:
         python=platform.python_version(),
         torch=str(torch.__version__),
         numpy=np.__version__,
-        scikit_learn=sklearn.__version__,
+        scikit_learn=version("scikit-learn"),
         platform=platform.platform(),
     )
 

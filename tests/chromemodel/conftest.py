@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import subprocess
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from chromemodel.cli import main
 from chromemodel.config import TrainConfig
 from chromeprep.format import ChromeBins, FileAttributes, GeneTable, MarkTable, write_bins
 
@@ -108,10 +111,42 @@ def script() -> Path:
 
 
 @pytest.fixture
+def inside(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """The command line as `main` runs it, in this process: it need not import torch again."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    terminated = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object) -> subprocess.CompletedProcess[str]:
+        logging.root.handlers.clear()  # else basicConfig closes those of pytest
+        arguments = ["chromemodel", *map(str, args)]
+        monkeypatch.setattr("sys.argv", arguments)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        code = stop.value.code
+        return subprocess.CompletedProcess(
+            arguments, code if isinstance(code, int) else 1, out, err
+        )
+
+    yield call
+    signal.signal(signal.SIGTERM, terminated)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.fixture
 def cli(script: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*args: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(script), *map(str, args)], capture_output=True, text=True, cwd=tmp_path, timeout=60
+            [str(script), *map(str, args)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
         )
 
     return call

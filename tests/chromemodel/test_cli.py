@@ -29,7 +29,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_train_evaluate_predict(cli: Cli, make_file: MakeFile, tmp_path: Path) -> None:
+def test_train_evaluate_predict(cli: Cli, inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
     make_file("a.h5")
     done = cli("train", "a.h5", "-o", "run", *QUICK)
     assert done.returncode == 0, done.stderr
@@ -46,14 +46,14 @@ def test_train_evaluate_predict(cli: Cli, make_file: MakeFile, tmp_path: Path) -
     assert config["provenance"]["command"][:3] == ["chromemodel", "train", "a.h5"]
     assert config["training"]["device"] in ("cpu", "cuda", "mps")
 
-    scored = cli("evaluate", "run", "--json")
+    scored = inside("evaluate", "run", "--json")
     assert scored.returncode == 0, scored.stderr
     document = json.loads(scored.stdout)
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())["scores"]
     assert document["scores"][0]["auroc"] == metrics[2]["auroc"]
     assert "thirds" in document["split"]
 
-    told = cli("predict", "run", "a.h5", "-o", "-")
+    told = inside("predict", "run", "a.h5", "-o", "-")
     assert told.returncode == 0, told.stderr
     assert cli("predict", "run", "a.h5", "-o", "p.tsv").returncode == 0
     assert (tmp_path / "p.tsv").read_text() == told.stdout
@@ -61,10 +61,10 @@ def test_train_evaluate_predict(cli: Cli, make_file: MakeFile, tmp_path: Path) -
     assert names(tmp_path) == ["a.h5", "p.tsv", "run"]
 
 
-def test_adapt_json(cli: Cli, make_file: MakeFile, tmp_path: Path) -> None:
+def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
     make_file("s.h5")
     make_file("t.h5", seed=1, units="reads", assembly="mm10")
-    done = cli(
+    done = inside(
         "adapt", "--source", "s.h5", "--target", "t.h5", "-o", "run", "--json", "--domain-weight",
         "0.5", "--domain-schedule", "fixed", *QUICK,
     )  # fmt: skip
@@ -97,16 +97,16 @@ def test_adapt_json(cli: Cli, make_file: MakeFile, tmp_path: Path) -> None:
         (["adapt", "--source", "a", "--target", "b", "-o", "r", "--target-fraction", "1"], "1"),
         (["adapt", "--source", "a", "--target", "b", "-o", "r", "--method", "dan"], "'dann'"),
         (
-            ["adapt", "--source=a", "--target=b", "-or", "--method=source_only", "--domain-weight=1"],
+            ["adapt", *"--source=a --target=b -or --method=source_only --domain-weight=1".split()],
             "unknown option 'domain_weight'; there are none",
         ),
         (["models", "dan"], "did you mean 'dann'"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_exits_with_2(
-    cli: Cli, tmp_path: Path, arguments: list[str], message: str
+    inside: Cli, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = cli(*arguments)
+    done = inside(*arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stdout == ""
@@ -114,7 +114,7 @@ def test_a_wrong_command_line_exits_with_2(
 
 
 def test_bad_inputs_exit_with_1_and_leave_nothing(
-    cli: Cli, make_file: MakeFile, tmp_path: Path
+    inside: Cli, make_file: MakeFile, tmp_path: Path
 ) -> None:
     make_file("a.h5")
     (tmp_path / "text.h5").write_text("not HDF5")
@@ -127,7 +127,7 @@ def test_bad_inputs_exit_with_1_and_leave_nothing(
         (["train", "a.h5", "-o", "text.h5"], "text.h5: exists already"),
         (["predict", "run", "a.h5", "-o", "p.tsv"], "run: no such folder"),
     ):
-        done = cli(*arguments, *([] if arguments[0] == "predict" else QUICK))
+        done = inside(*arguments, *([] if arguments[0] == "predict" else QUICK))
         assert done.returncode == 1, (arguments, done.stderr)
         assert message in done.stderr
         assert done.stderr.startswith("chromemodel: error: ")
@@ -136,12 +136,22 @@ def test_bad_inputs_exit_with_1_and_leave_nothing(
         assert names(tmp_path) == ["a.h5", "text.h5"]
 
 
+def test_exit_codes_of_the_installed_command(cli: Cli, tmp_path: Path) -> None:
+    for arguments, code in ((["predict", "run", "a.h5", "-o", "p"], 1), (["predict", "run"], 2)):
+        done = cli(*arguments)
+        assert done.returncode == code
+        assert done.stdout == ""
+        assert done.stderr
+        assert "Traceback" not in done.stderr
+    assert names(tmp_path) == []
+
+
 def test_a_failing_force_leaves_what_was_there(
-    cli: Cli, make_file: MakeFile, tmp_path: Path
+    inside: Cli, make_file: MakeFile, tmp_path: Path
 ) -> None:
     make_file("a.h5")
     make_file("b.h5", bin_size=50)
-    assert cli("train", "a.h5", "-o", "run", "--no-baseline", *QUICK).returncode == 0
+    assert inside("train", "a.h5", "-o", "run", "--no-baseline", *QUICK).returncode == 0
     (tmp_path / "p.tsv").write_text("precious")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for arguments in (
@@ -150,10 +160,10 @@ def test_a_failing_force_leaves_what_was_there(
         ["predict", "run", "b.h5", "-o", "p.tsv", "-f"],
         ["predict", "run", "a.h5", "-o", "p.tsv"],
     ):
-        done = cli(*arguments)
+        done = inside(*arguments)
         assert done.returncode == 1, done.stderr
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert cli("predict", "run", "a.h5", "-o", "p.tsv", "-f").returncode == 0
+    assert inside("predict", "run", "a.h5", "-o", "p.tsv", "-f").returncode == 0
     assert (tmp_path / "p.tsv").read_text().startswith("gene_id\t")
 
 
@@ -196,15 +206,15 @@ def test_help_and_version(cli: Cli) -> None:
     assert cli("-V").stdout == f"chromemodel {chromemodel.__version__}\n"
 
 
-def test_models_lists_the_registries(cli: Cli) -> None:
-    document = json.loads(cli("models", "--json").stdout)
+def test_models_lists_the_registries(inside: Cli) -> None:
+    document = json.loads(inside("models", "--json").stdout)
     assert {entry["name"] for entry in document} == {
         *chromemodel.MODELS.names(),
         *chromemodel.METHODS.names(),
     }
-    options = json.loads(cli("models", "transferchrome", "--json").stdout)["options"]
+    options = json.loads(inside("models", "transferchrome", "--json").stdout)["options"]
     assert {"name": "dropout", "default": 0.4, "type": "a number"} in options
-    assert "dense_kernels\t32,16,8" in cli("models", "transferchrome").stdout
+    assert "dense_kernels\t32,16,8" in inside("models", "transferchrome").stdout
 
 
 def test_imports_from_chromeprep_keep_to_the_file_format() -> None:

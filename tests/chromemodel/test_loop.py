@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -102,7 +103,8 @@ def test_an_epoch_can_be_taken_up_again() -> None:
     other = create_model("transferchrome", SMALL, n_marks=2, n_bins=8)
     second = Loop(other, create_method("source_only", {}, other), data(), config)
     other.load_state_dict(model.state_dict())
-    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    # Copied: load_state_dict shares the tensors of momentum.
+    second.optimizer.load_state_dict(deepcopy(first.optimizer.state_dict()))
     second.history, second.best_epoch = list(first.history), first.best_epoch
     second.best_weights = first.best_weights
     assert second.fit() == first.fit()
