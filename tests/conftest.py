@@ -41,8 +41,17 @@ class Gene(NamedTuple):
     def line(self, feature: str = "gene", source: str = "HAVANA", key: str = "gene_type") -> str:
         attributes = f'gene_id "{self.gene_id}"; {key} "{self.gene_type}"; gene_name "{self.name}";'
         return "\t".join(
-            [self.chrom, source, feature, str(self.start + 1), str(self.end), ".", self.strand, "."]
-            + [attributes]
+            [
+                self.chrom,
+                source,
+                feature,
+                str(self.start + 1),
+                str(self.end),
+                ".",
+                self.strand,
+                ".",
+                attributes,
+            ]
         )
 
     @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Unmapped, secondary, QC-failed, duplicate, supplementary.
 EXCLUDED_FLAGS = 0xF04
 
-_REFERENCE_OPERATIONS = (0, 2, 3, 7, 8)  # M D N = X
+_ON_THE_REFERENCE = (0, 2, 3, 7, 8)  # M D N = X
 _ALIGNMENTS_LOOKED_AT = 100_000
 _CLOCK_S = 2  # copies made together may lie this far apart
 
@@ -98,7 +98,7 @@ class BamTrack:
                     continue
                 first = read.reference_start
                 last = read.reference_end
-                if last is None:  # without a CIGAR an alignment counts at its first base
+                if last is None:  # unmapped, or without a CIGAR: counts at its first base
                     last = first + 1
                 elif last <= first + 1 and not _covers_a_base(read):
                     continue
@@ -200,7 +200,7 @@ class BamTrack:
 
 def _covers_a_base(read: pysam.AlignedSegment) -> bool:
     # htslib gives an alignment that is all clips and insertions a length of 1; bedtools gives it 0.
-    return any(operation in _REFERENCE_OPERATIONS for operation, _ in read.cigartuples or ())
+    return any(operation in _ON_THE_REFERENCE for operation, _ in read.cigartuples or ())
 
 
 def _first_misplaced(bam: pysam.AlignmentFile) -> str | None:

@@ -104,7 +104,7 @@ def test_line_ends_comments_and_blank_lines(
     workshop: Any, genes: list[Any], end: str, last: bool, name: str
 ) -> None:
     lines = ["#!genome-build GRCh37", "##date: 2020\tgene\tx", *[gene.line() for gene in genes]]
-    lines[3:3] = ["", "# chr1\ta\tgene\t1\t2\t.\t+\t.\tgene_id \"commented\";"]
+    lines[3:3] = ["", '# chr1\ta\tgene\t1\t2\t.\t+\t.\tgene_id "commented";']
     found = read_gtf(workshop.text(name, end.join(lines) + (end if last else "")))
     assert rows(found) == GENES[:2]
     assert not any("\r" in text for text in found.genes.gene_name)

@@ -45,7 +45,11 @@ def test_unknown_genes_of_a_list_are_told(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "names no gene"), ("# x\n\n", "names no gene"), ("X\nY\n", "none of its 2 genes is left")],
+    [
+        ("", "names no gene"),
+        ("# x\n\n", "names no gene"),
+        ("X\nY\n", "none of its 2 genes is left"),
+    ],
 )
 def test_wrong_lists(workshop: Any, genes: GeneTable, text: str, message: str) -> None:
     with pytest.raises(AnnotationError, match=message):

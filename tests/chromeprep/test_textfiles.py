@@ -25,7 +25,9 @@ def pack(path: Path, data: bytes, how: str) -> Path:
                 handle.write(data[at : at + 7])
                 handle.flush()
     elif how == "members":
-        path.write_bytes(b"".join(gzip.compress(data[at : at + 5]) for at in range(0, len(data), 5)))
+        path.write_bytes(
+            b"".join(gzip.compress(data[at : at + 5]) for at in range(0, len(data), 5))
+        )
     else:
         path.write_bytes(gzip.compress(data) if how == "gzip" else data)
     return path
@@ -48,9 +50,7 @@ def test_lines_and_numbers(
 @given(lines=st.lists(st.text(st.characters(exclude_characters="\0\n\r\ufeff",
                                             exclude_categories=["Cs"]))),
        block=st.integers(1, 40))  # fmt: skip
-def test_any_text(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str], block: int
-) -> None:
+def test_any_text(tmp_path_factory: pytest.TempPathFactory, lines: list[str], block: int) -> None:
     path = tmp_path_factory.mktemp("text") / "a.txt"
     path.write_bytes("".join(f"{line}\n" for line in lines).encode())
     with pytest.MonkeyPatch.context() as patch:

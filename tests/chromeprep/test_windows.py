@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_merged_spans(starts: list[int], width: int) -> None:
     for first, end, part in spans:
         covered = {base for row in part for base in range(starts[row], starts[row] + width)}
         assert covered == set(range(first, end))
-    for one, other in zip(spans, spans[1:], strict=False):
+    for one, other in itertools.pairwise(spans):
         assert one[1] < other[0]
 
 
