@@ -77,13 +77,13 @@ def _promoters(
     genes = genome.genes
     n = len(active)
     where = genes.tss + genes.strand * traits.promoter_shift_bp
-    sharp = active**0.8 * rng.lognormal(-0.1, 0.55, n) * np.where(traits.cpg, 1.0, 0.5)
-    sharp += poised * rng.beta(1.2, 4.0, n) * 0.7
+    sharp = active**0.8 * rng.lognormal(-0.2, 0.75, n) * np.where(traits.cpg, 1.0, 0.5)
+    sharp += poised * rng.beta(2.0, 2.0, n) * 0.9
     width = np.where(traits.cpg, 1.0, 0.7) * rng.lognormal(0, 0.2, n)
     _stamp(genome, tracks["H3K4me3"], where, sharp, width, _H3K4ME3)
-    flank = active**0.7 * rng.lognormal(-0.1, 0.6, n)
+    flank = active**0.7 * rng.lognormal(-0.2, 0.8, n)
     _stamp(genome, tracks["H3K4me1"], where, flank, width, _H3K4ME1)
-    lone = (poised | (~traits.cpg & (rng.random(n) < 0.15))) * rng.beta(1.5, 3.0, n)
+    lone = (poised | (~traits.cpg & (rng.random(n) < 0.2))) * rng.beta(2.0, 2.0, n)
     _stamp(genome, tracks["H3K4me1"], where, lone, width, _POISED_H3K4ME1)
 
 
@@ -107,7 +107,7 @@ def _bodies(
     """H3K36me3: begins behind the promoter, rises to the 3' end, leaks a little past it."""
     genes = genome.genes
     level = 1 / (1 + np.exp(-(cell.transcription - 1.2) / 1.0))
-    level *= rng.lognormal(-0.15, 0.55, len(level))
+    level *= rng.lognormal(-0.3, 0.8, len(level))
     begins = 500 + rng.exponential(700, len(level)) + traits.promoter_shift_bp
     for gene in np.flatnonzero(level > 0.02).tolist():
         size = int(genes.end[gene] - genes.start[gene])
