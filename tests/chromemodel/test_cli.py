@@ -23,6 +23,7 @@ QUICK = [
     "--set=dense_kernels=4,3", "--set=kernels=6", "--set=features=8", "--set=label_widths=6",
     "--optimizer=adam", "--lr=0.01", "--batch-size=16", "--epochs=2", "-p1",
 ]  # fmt: skip
+ADAPT = ["adapt", "--source=a", "--target=b", "-o", "r"]
 
 
 def names(folder: Path) -> list[str]:
@@ -94,10 +95,10 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
         (["train", "a.h5", "-o", "r", "--set", "dropout=2"], "dropout is 2.0"),
         (["train", "a.h5", "-o", "r", "--set", "pool=x"], "expected a whole number"),
         (["train", "a.h5", "-o", "r", "--split", "thirds", "--test-chromosome", "1"], "--split"),
-        (["adapt", "--source", "a", "--target", "b", "-o", "r", "--target-fraction", "1"], "1"),
-        (["adapt", "--source", "a", "--target", "b", "-o", "r", "--method", "dan"], "'dann'"),
+        ([*ADAPT, "--target-fraction", "1"], "1"),
+        ([*ADAPT, "--method", "dan"], "'dann'"),
         (
-            ["adapt", *"--source=a --target=b -or --method=source_only --domain-weight=1".split()],
+            [*ADAPT, "--method=source_only", "--domain-weight=1"],
             "unknown option 'domain_weight'; there are none",
         ),
         (["models", "dan"], "did you mean 'dann'"),
