@@ -15,6 +15,7 @@ from chromemodel.models import create_model
 from chromemodel.models.blocks import (
     ConvLayer,
     DenseBlock,
+    Dropout,
     SelfAttention,
     position_channels,
     reverse_gradient,
@@ -172,6 +173,21 @@ def test_dropout_follows_each_convolution_only() -> None:
     model = create_model("transferchrome", {"dropout": 0.25}, n_marks=2, n_bins=8)
     rates = [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)]
     assert rates == [0.25] * 4
+
+
+def test_dropout_by_its_definition() -> None:
+    torch.manual_seed(0)
+    layer = Dropout(0.4)
+    x = torch.full((100, 1000), 3.0, requires_grad=True)
+    out = layer(x)
+    kept = out != 0
+    assert float(kept.float().mean()) == pytest.approx(0.6, abs=0.01)
+    torch.testing.assert_close(out[kept], torch.full_like(out[kept], 5.0))
+    assert kept.float().mean(0).std() < 0.06  # no column is dropped as a whole
+    out.sum().backward()
+    torch.testing.assert_close(x.grad, kept / 0.6)
+    assert torch.equal(layer.eval()(x), x)
+    assert torch.equal(Dropout(0.0).train()(x), x)
 
 
 @pytest.mark.parametrize(
