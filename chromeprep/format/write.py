@@ -17,6 +17,7 @@ from chromeprep.format.atomic import atomic_file
 from chromeprep.format.model import ChromeBins, Description
 
 _TEXT = h5py.string_dtype()
+_BLOCK_BYTES = 4 << 20
 
 
 def write_bins(path: str | Path, data: ChromeBins) -> None:
@@ -32,14 +33,24 @@ def write_bins(path: str | Path, data: ChromeBins) -> None:
     Raises
     ------
     ValueError
-        Where the shapes do not fit.
+        Where the shapes do not fit, or there is nothing to write.
     OutputError
         Where the system refuses to write.
     """
     expected = (len(data.genes), len(data.marks), data.attributes.n_bins)
     if data.signal.shape != expected:
         raise ValueError(f"signal has shape {data.signal.shape}, the tables say {expected}")
-    with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
+    if not data.signal.size:
+        raise ValueError(f"signal has shape {data.signal.shape}: nothing to write")
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(_image(data))
+
+
+def _image(data: ChromeBins) -> bytes:
+    # In memory first: where the disk is full, HDF5 leaves the process in a state that crashes.
+    with h5py.File(
+        "in memory", "w", driver="core", backing_store=False, block_size=_BLOCK_BYTES
+    ) as file:
         _write_attributes(file, data)
         _write_scales(file, data)
         for table in schema.TABLES:
@@ -47,6 +58,8 @@ def write_bins(path: str | Path, data: ChromeBins) -> None:
         _write_signal(file, data.signal)
         _write_anndata_links(file)
         file.create_dataset("provenance", data=np.array(data.provenance, object), dtype=_TEXT)
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def table_columns(data: Description, name: str) -> dict[str, NDArray[Any]]:

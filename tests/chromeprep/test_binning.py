@@ -115,9 +115,7 @@ def test_order_of_genes_and_tracks(workshop: Any) -> None:
         for k in (1, 2)
     ]  # fmt: skip
     tracks: list[Track] = [BigWigTrack(path) for path in paths]
-    genes = GeneTable.build(
-        ["a", "b", "c"], ["2", "1", "2"], [100] * 3, [110] * 3, ["+", "-", "-"]
-    )
+    genes = GeneTable.build(["a", "b", "c"], ["2", "1", "2"], [100] * 3, [110] * 3, ["+", "-", "-"])
     names = [{"1": "chr1", "2": "chr2"}] * 2
     seen: list[tuple[int, int]] = []
     one = bin_signal(genes, Windows(10, 10), tracks, names, progress=lambda *n: seen.append(n))
