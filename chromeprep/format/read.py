@@ -168,7 +168,7 @@ def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
 def _extra_column(item: Any) -> NDArray[Any] | None:
     """Read a column of someone else's; None where AnnData has an encoding that we do not know."""
     if isinstance(item, h5py.Dataset):
-        return _column(item) if item.shape else None
+        return _column(item) if item.ndim == 1 else None
     if item.attrs.get("encoding-type") != "categorical":
         return None
     codes, categories = item["codes"][:], _column(item["categories"])
@@ -178,8 +178,8 @@ def _extra_column(item: Any) -> NDArray[Any] | None:
 
 
 def _column(dataset: h5py.Dataset) -> NDArray[Any]:
-    if dataset.ndim < 1:
-        raise FormatError(f"{dataset.name} is a single value, should be a column")
+    if dataset.ndim != 1:
+        raise FormatError(f"{dataset.name} has {dataset.ndim} dimensions, should have 1")
     if h5py.check_string_dtype(dataset.dtype) is not None:
         return np.asarray(dataset.asstr()[:], dtype=object)
     return np.asarray(dataset[:])
