@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
-INPUT_FILE = click.Path(path_type=Path)
+# Whether a file is there and may be read is said by its reader, with exit status 1.
+INPUT_FILE = click.Path(path_type=Path, readable=False)
 
 force_option = click.option("-f", "--force", is_flag=True, help="Replace the output if it exists.")
 threads_option = click.option(
