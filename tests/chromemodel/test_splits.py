@@ -94,6 +94,17 @@ def test_halves(genes: GeneTable) -> None:
     assert set(none) == {"train"}
 
 
+def test_purposes_do_not_share_genes(genes: GeneTable) -> None:
+    """The half that adapts is as likely to be in any third, and to validate, as the other."""
+    split = Split("adapt", seed=2, validation_fraction=0.5)
+    adapting = split_target(genes, split) == "adapting"
+    for other in (
+        split_genes(genes, Split(seed=2)) == "train",
+        split_source(genes, split) == "validation",
+    ):
+        assert np.mean(adapting[other]) == pytest.approx(np.mean(adapting[~other]), abs=0.06)
+
+
 def test_chromosomes_go_whole(make_bins: MakeBins) -> None:
     genes = make_bins(900, n_bins=2, marks=("m",), chroms=15).genes
     drawn = draw_chromosomes(genes, Split("chromosome", seed=0))
