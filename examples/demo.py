@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -39,11 +40,12 @@ BIGWIGS = ("H3K4me1", "H3K9me3")
 
 
 class Step(NamedTuple):
-    """A command, what it writes, and what it is for."""
+    """A command, what it is for, and its output: what it writes, or only reads."""
 
     why: str
     command: str
     output: Path
+    written: bool = True
 
 
 def steps() -> list[Step]:
@@ -51,41 +53,42 @@ def steps() -> list[Step]:
     return [
         Step(
             "A world to try it on: two cell types, ChIP-seq of five marks in each, expression.",
-            f"chromeprep simulate -o {WORLD} --cell-types {SOURCE},{TARGET} -f",
+            f"chromeprep simulate -o {WORLD} --cell-types {SOURCE},{TARGET}",
             WORLD,
         ),
         Step(
             "The source: signal in bins round every TSS, with labels from expression.",
             f"chromeprep bin {tracks(SOURCE)} --gtf {WORLD}/annotation.gtf.gz "
             f"--expression {WORLD}/rpkm.tsv.gz --expression-column {SOURCE} "
-            f"--cell-type {SOURCE} --assembly sim1 -p 2 -o {OUT}/source.h5 -f",
+            f"--cell-type {SOURCE} --assembly sim1 -p 2 -o {OUT}/source.h5",
             OUT / "source.h5",
         ),
         Step(
             "The target: the same genes and windows, and no expression.",
             f"chromeprep bin {tracks(TARGET)} --like {OUT}/source.h5 "
-            f"--cell-type {TARGET} -p 2 -o {OUT}/target.h5 -f",
+            f"--cell-type {TARGET} -p 2 -o {OUT}/target.h5",
             OUT / "target.h5",
         ),
         Step(
             "How well do the marks tell high genes from low ones within the source?",
-            f"chromemodel train {OUT}/source.h5 -o {OUT}/runs/{SOURCE} {TRAINING} -f",
+            f"chromemodel train {OUT}/source.h5 -o {OUT}/runs/{SOURCE} {TRAINING}",
             OUT / "runs" / SOURCE,
         ),
         Step(
             "The same numbers again, from the run folder.",
             f"chromemodel evaluate {OUT}/runs/{SOURCE}",
             OUT / "runs" / SOURCE,
+            written=False,
         ),
         Step(
             "Adapt to the target: its signal is used, its expression is not known.",
             f"chromemodel adapt --source {OUT}/source.h5 --target {OUT}/target.h5 "
-            f"-o {OUT}/runs/{TARGET} {ADAPTING} -f",
+            f"-o {OUT}/runs/{TARGET} {ADAPTING}",
             OUT / "runs" / TARGET,
         ),
         Step(
             "Every gene of the target, with a probability and a call.",
-            f"chromemodel predict {OUT}/runs/{TARGET} {OUT}/target.h5 -o {OUT}/{TARGET}.tsv -f",
+            f"chromemodel predict {OUT}/runs/{TARGET} {OUT}/target.h5 -o {OUT}/{TARGET}.tsv",
             OUT / f"{TARGET}.tsv",
         ),
     ]
@@ -102,6 +105,7 @@ def run_steps() -> None:
     """Run the commands; those whose results are there already, by the same code, only speak."""
     log = OUT / "log"
     log.mkdir(parents=True, exist_ok=True)
+    (OUT / "runs").mkdir(exist_ok=True)
     code = digest_of_code()
     fresh = True
     for number, step in enumerate(steps(), start=1):
@@ -115,6 +119,8 @@ def run_steps() -> None:
             say(done["said"] + "(up to date)")
             continue
         record.unlink(missing_ok=True)
+        if step.written:
+            remove(step.output)
         began = time.monotonic()
         said = run(step.command)
         say(f"({time.monotonic() - began:.0f} s)")
@@ -142,6 +148,13 @@ def run(command: str) -> str:
     if process.returncode != 0:
         sys.exit(f"demo: `{name} {rest[0]}` failed with exit code {process.returncode}")
     return "".join(said)
+
+
+def remove(path: Path) -> None:
+    """Remove a result of an earlier run of the demo."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def digest_of_code() -> str:
@@ -270,11 +283,11 @@ def draw(cells: dict[str, Cell], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    colours = {1: ("#c8501e", "high expression"), 0: ("#2b6ca3", "low expression")}
+    colours = {1: ("#c8501e", "high-expression"), 0: ("#2b6ca3", "low-expression")}
     with plt.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
         marks = next(iter(cells.values())).marks
         figure, axes = plt.subplots(
-            len(cells), len(marks), figsize=(15, 6.2), sharex=True, layout="constrained"
+            len(cells), len(marks), figsize=(15, 6.6), sharex=True, layout="constrained"
         )
         for row, (name, cell) in zip(axes, cells.items(), strict=True):
             n_bins = cell.signal.shape[2]
@@ -304,14 +317,16 @@ def draw(cells: dict[str, Cell], path: Path) -> None:
         for axis, mark in zip(axes[0], marks, strict=True):
             axis.set_title(mark, fontweight="bold")
         figure.supxlabel("distance from the TSS in the direction of transcription (kb)")
-        figure.suptitle(
-            "Mean ChIP-seq signal round the TSS, simulated; bands are 95 % confidence intervals",
-            x=0.01,
-            ha="left",
-            fontsize=13,
-        )
         handles, words = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="upper right", ncols=2, frameon=False)
+        figure.legend(
+            handles,
+            [f"mean of {text} genes" for text in words],
+            loc="outside upper center",
+            ncols=2,
+            frameon=False,
+            title="Simulated ChIP-seq round the TSS; bands: 95 % confidence interval of the mean",
+            title_fontsize=13,
+        )
         figure.savefig(path, dpi=110)
         plt.close(figure)
 

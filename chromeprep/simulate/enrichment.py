@@ -78,7 +78,7 @@ def _promoters(
     n = len(active)
     where = genes.tss + genes.strand * traits.promoter_shift_bp
     sharp = active**0.8 * rng.lognormal(-0.2, 0.75, n) * np.where(traits.cpg, 1.0, 0.5)
-    sharp += poised * rng.beta(2.0, 2.0, n) * 0.9
+    sharp += poised * rng.beta(2.0, 3.0, n) * 0.7
     width = np.where(traits.cpg, 1.0, 0.7) * rng.lognormal(0, 0.2, n)
     _stamp(genome, tracks["H3K4me3"], where, sharp, width, _H3K4ME3)
     flank = active**0.7 * rng.lognormal(-0.2, 0.8, n)

@@ -63,7 +63,7 @@ def draw_traits(genome: Genome, seed: int) -> tuple[GeneTraits, Domains]:
     p_on[everywhere + variable == 0] = 0.0  # pseudogenes and small RNAs
     level = rng.normal(np.where(is_everywhere, 3.9, 2.6), 1.4)
     level -= np.where(genes.coding, 0.0, 2.0)
-    cpg = rng.random(n) < np.where(is_everywhere, 0.92, np.where(is_variable, 0.65, 0.45))
+    cpg = rng.random(n) < np.where(is_everywhere, 0.92, np.where(is_variable, 0.65, 0.38))
     for gene, partner in enumerate(genes.partner.tolist()):
         if partner > gene:  # a shared promoter is mostly one thing
             p_on[partner] = 0.7 * p_on[gene] + 0.3 * p_on[partner]
