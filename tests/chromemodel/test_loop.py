@@ -166,9 +166,11 @@ def test_without_validation_all_epochs_are_run_and_the_last_is_kept() -> None:
     assert end - start == pytest.approx(5, abs=1e-4)
 
 
-def test_a_loss_that_is_no_number_names_the_epoch_and_the_way_out() -> None:
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_loss_that_is_no_number_names_the_epoch_and_the_way_out(held_out: bool) -> None:
+    genes = data() if held_out else data()._replace(validation_x=None, validation_y=None)
     with pytest.raises(ChromeError, match=r"the loss is (nan|inf) in epoch \d") as caught:
-        fitted(TrainConfig(lr=1e12, epochs=5, batch_size=8), data())
+        fitted(TrainConfig(lr=1e12, epochs=5, batch_size=8), genes)
     assert "lower --lr (it is 1000000000000.0)" in str(caught.value)
 
 
