@@ -5,24 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_MITOCHONDRIAL = {"M", "MT"}
-
-
-def bare(name: str) -> str:
-    """Return a name without its ``chr``, the mitochondrial one as ``M``.
-
-    Examples
-    --------
-    >>> bare("chr1"), bare("X"), bare("MT"), bare("chrM")
-    ('1', 'X', 'M', 'M')
-    """
-    plain = name[3:] if name.lower().startswith("chr") and len(name) > 3 else name
-    return "M" if plain in _MITOCHONDRIAL else plain
+from chromeprep.format.ids import bare_chromosome
 
 
 def is_mitochondrial(name: str) -> bool:
     """Say whether a name is the mitochondrial chromosome's."""
-    return bare(name) == "M"
+    return bare_chromosome(name) == "M"
 
 
 def reconcile(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
@@ -40,13 +28,13 @@ def reconcile(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     {'chr1': '1', 'chrM': 'MT'}
     """
     exact = set(known)
-    plain = {bare(name): name for name in sorted(exact, reverse=True)}
+    plain = {bare_chromosome(name): name for name in sorted(exact, reverse=True)}
     found = {}
     for name in names:
         if name in exact:
             found[name] = name
-        elif bare(name) in plain:
-            found[name] = plain[bare(name)]
+        elif bare_chromosome(name) in plain:
+            found[name] = plain[bare_chromosome(name)]
     return found
 
 
@@ -58,7 +46,7 @@ def natural_key(name: str) -> tuple[object, ...]:
     >>> sorted(["chrX", "chr10", "chr2", "chrM", "chr1_random"], key=natural_key)
     ['chr2', 'chr10', 'chrX', 'chrM', 'chr1_random']
     """
-    plain = bare(name)
+    plain = bare_chromosome(name)
     if plain.isdigit():
         return (0, int(plain), name)
     if plain in ("X", "Y", "Z", "W", "M"):

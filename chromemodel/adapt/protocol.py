@@ -35,7 +35,6 @@ from chromemodel.data.splits import (
     VALIDATION,
     split_source,
     split_target,
-    stable_id,
 )
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, binary_metrics
@@ -52,6 +51,7 @@ from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import InputError
 from chromeprep.format import atomic_folder
+from chromeprep.format.ids import cut_version
 
 TEST_PART = "target half that did not adapt"
 
@@ -226,14 +226,14 @@ def label_agreement(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]
     label, are left out. NaN where none is left.
     """
     labels = {
-        stable_id(str(name)): int(label)
+        cut_version(str(name)): int(label)
         for name, label in zip(near.genes.gene_id, near.genes.label, strict=True)
         if label >= 0
     }
     pairs = [
-        (labels[stable_id(str(name))], int(label))
+        (labels[cut_version(str(name))], int(label))
         for name, label in zip(far.genes.gene_id[rows], far.genes.label[rows], strict=True)
-        if stable_id(str(name)) in labels
+        if cut_version(str(name)) in labels
     ]
     return float(np.mean([before == now for before, now in pairs])) if pairs else float("nan")
 

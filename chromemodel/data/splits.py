@@ -8,7 +8,6 @@ genes then falls from 62 to 35 % from the first third to the last.)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
@@ -19,24 +18,11 @@ from numpy.typing import NDArray
 from chromemodel.config import Split
 from chromeprep.errors import MismatchError, did_you_mean
 from chromeprep.format import GeneTable
+from chromeprep.format.ids import bare_chromosome, cut_version
 
 Parts = NDArray[np.object_]
 
 TRAIN, VALIDATION, TEST, ADAPTING = "train", "validation", "test", "adapting"
-
-_VERSION = re.compile(r"^(ENS[A-Z]*[GT]\d{11})\.\d+(_PAR_Y)?$")
-
-
-def stable_id(gene_id: str) -> str:
-    """Cut the version off an Ensembl id; other ids are returned as they are.
-
-    Examples
-    --------
-    >>> stable_id("ENSG00000000003.10"), stable_id("ENSG00000182378.10_PAR_Y"), stable_id("AT1.1")
-    ('ENSG00000000003', 'ENSG00000182378_PAR_Y', 'AT1.1')
-    """
-    match = _VERSION.match(gene_id)
-    return gene_id if match is None else match[1] + (match[2] or "")
 
 
 def hash_unit(gene_ids: Iterable[str], seed: int, purpose: str) -> NDArray[np.float64]:
@@ -63,7 +49,7 @@ def hash_unit(gene_ids: Iterable[str], seed: int, purpose: str) -> NDArray[np.fl
     """
     numbers = [
         int.from_bytes(
-            blake2b(f"{purpose}:{seed}:{stable_id(str(name))}".encode(), digest_size=8).digest(),
+            blake2b(f"{purpose}:{seed}:{cut_version(str(name))}".encode(), digest_size=8).digest(),
             "big",
         )
         for name in gene_ids
@@ -91,9 +77,9 @@ def split_genes(genes: GeneTable, split: Split) -> Parts:
         unit = hash_unit(genes.gene_id, split.seed, "split")
         parts = np.select([unit < 1 / 3, unit < 2 / 3], [TRAIN, VALIDATION], TEST)
     elif split.rule == "chromosome":
-        chrom = np.array([_bare(name) for name in genes.chrom], dtype=object)
-        validation = [_bare(name) for name in split.validation_chromosomes]
-        test = [_bare(name) for name in split.test_chromosomes]
+        chrom = np.array([bare_chromosome(name) for name in genes.chrom], dtype=object)
+        validation = [bare_chromosome(name) for name in split.validation_chromosomes]
+        test = [bare_chromosome(name) for name in split.test_chromosomes]
         parts = np.select(
             [np.isin(chrom, validation), np.isin(chrom, test)], [VALIDATION, TEST], TRAIN
         )
@@ -166,11 +152,6 @@ def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
 
 def _known(name: str, size: dict[str, int]) -> str:
     for known in size:
-        if _bare(known) == _bare(name):
+        if bare_chromosome(known) == bare_chromosome(name):
             return known
     raise MismatchError(f"no gene on chromosome '{name}'; {did_you_mean(name, size)}")
-
-
-def _bare(name: str) -> str:
-    """Read ``chr1`` and ``1`` as one: files of two sources may name chromosomes either way."""
-    return str(name).removeprefix("chr")

@@ -1,4 +1,4 @@
-"""Gene ids as different sources write them: versions cut, copies on the Y recognised."""
+"""Ids of genes and chromosomes as different sources write them, and what is common to them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 
 _ENSEMBL = re.compile(r"(ENS[A-Z]{0,6}\d{10,11})(?:\.\d+)?(_PAR_Y)?")
 _PAR_Y = re.compile(r".*_PAR_Y|ENS[A-Z]{0,4}GR\d{10}(?:\.\d+)?")
+
+_MITOCHONDRIAL = {"M", "MT"}
 
 
 def cut_version(gene_id: str) -> str:
@@ -39,3 +41,15 @@ def is_par_y(gene_id: str) -> bool:
     False
     """
     return _PAR_Y.fullmatch(gene_id) is not None
+
+
+def bare_chromosome(name: str) -> str:
+    """Return a name without its ``chr``, the mitochondrial one as ``M``.
+
+    Examples
+    --------
+    >>> [bare_chromosome(name) for name in ("chr1", "X", "MT", "chrM")]
+    ['1', 'X', 'M', 'M']
+    """
+    plain = name[3:] if name.lower().startswith("chr") and len(name) > 3 else name
+    return "M" if plain in _MITOCHONDRIAL else plain

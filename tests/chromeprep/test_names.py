@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chromeprep.chromosomes import bare, is_mitochondrial, natural_key, reconcile
+from chromeprep.chromosomes import is_mitochondrial, natural_key, reconcile
 from chromeprep.errors import did_you_mean, shorten
-from chromeprep.format.ids import cut_version, is_par_y
+from chromeprep.format.ids import bare_chromosome, cut_version, is_par_y
 from chromeprep.marks import CORE_MARKS, marks_in_name, order_marks
 
 
@@ -49,7 +49,7 @@ def test_reconcile_both_ways(names: list[str], prefixed: bool) -> None:
 def test_natural_order() -> None:
     names = ["chr1", "chr2", "chr10", "chr22", "chrX", "chrY", "chrM", "chr1_random", "chrUn_2"]
     assert sorted(names, key=natural_key) == names
-    plain = [bare(name) for name in names]
+    plain = [bare_chromosome(name) for name in names]
     assert sorted(plain, key=natural_key) == plain
     assert sorted(["chrIV", "chr9", "2L", "chr10_x", "chr9_x"], key=natural_key)[0] == "chr9"
     assert is_mitochondrial("MT")
