@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 _GTF_COLUMNS = 9
 _FEATURES = (b"gene", b"transcript", b"exon")
 # At the start of an attribute only: there are also ref_gene_id, and notes that speak of a gene_id.
-_ATTRIBUTE = re.compile(
-    rb"(?:^|;)[ \t]*(gene_id|gene_name|gene_type|gene_biotype)[ \t]+"
-    rb'(?:"([^"]*)"|([^";]*))'
-)
+_ATTRIBUTES = {
+    name: re.compile(rb'(?:^|;)[ \t]*%b[ \t]+(?:"([^"]*)"|([^";]*))' % name.encode())
+    for name in ("gene_id", "gene_name", "gene_type", "gene_biotype")
+}
 _CONFLICTS_SHOWN = 3
 
 
@@ -34,9 +34,20 @@ class _Feature(NamedTuple):
     end: int
     strand: str
     gene_id: str
-    gene_name: str
-    gene_type: str
-    text: str
+    text: bytes
+
+    @property
+    def gene_name(self) -> str:
+        """The symbol, or nothing."""
+        return self._attribute("gene_name") or ""
+
+    @property
+    def gene_type(self) -> str:
+        """The biotype, or nothing."""
+        return self._attribute("gene_type") or self._attribute("gene_biotype") or ""
+
+    def _attribute(self, name: str) -> str | None:
+        return _attribute(self.text.split(b"\t")[_GTF_COLUMNS - 1], name)
 
 
 class _Gene(NamedTuple):
@@ -202,14 +213,10 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
     if fields[6] not in (b"+", b"-", b"."):
         raise malformed(f"strand is '{fields[6].decode(errors='replace')}', expected + or -")
     try:
-        chrom = fields[0].decode()
-        attributes = {
-            key: (quoted or bare.strip()).decode()
-            for key, quoted, bare in reversed(_ATTRIBUTE.findall(fields[8]))
-        }
+        text.decode()
     except UnicodeDecodeError:
         raise malformed("is not text in UTF-8") from None
-    gene_id = attributes.get(b"gene_id", "")
+    gene_id = _attribute(fields[8], "gene_id")
     if not gene_id:
         gff3 = b"ID=" in fields[8] or b"Parent=" in fields[8]
         raise malformed(
@@ -218,19 +225,22 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
         )  # fmt: skip
     return _Feature(
         line=number,
-        chrom=chrom,
+        chrom=fields[0].decode(),
         start=start,
         end=end,
         strand=fields[6].decode(),
         gene_id=gene_id,
-        gene_name=attributes.get(b"gene_name", ""),
-        gene_type=attributes.get(b"gene_type", attributes.get(b"gene_biotype", "")),
-        text=_show(text),
+        text=text,
     )
 
 
+def _attribute(attributes: bytes, name: str) -> str | None:
+    found = _ATTRIBUTES[name].search(attributes)
+    return None if found is None else (found[1] or found[2] or b"").strip().decode()
+
+
 def _show(text: bytes, most: int = 120) -> str:
-    shown = text.decode(errors="replace").rstrip()
+    shown = text[: 4 * most].decode(errors="replace").rstrip()
     # Control characters would reach the terminal.
     shown = "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in shown)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
@@ -239,7 +249,7 @@ def _show(text: bytes, most: int = 120) -> str:
 def _conflict(path: Path, conflicts: dict[str, list[_Feature]]) -> AnnotationError:
     lines = []
     for features in list(conflicts.values())[:_CONFLICTS_SHOWN]:
-        lines += [f"  line {entry.line}: {entry.text}" for entry in features[:2]]
+        lines += [f"  line {entry.line}: {_show(entry.text)}" for entry in features[:2]]
     count = len(conflicts)
     shown = "" if count <= _CONFLICTS_SHOWN else f" (the first {_CONFLICTS_SHOWN} shown)"
     return AnnotationError(
