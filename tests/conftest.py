@@ -40,19 +40,8 @@ class Gene(NamedTuple):
 
     def line(self, feature: str = "gene", source: str = "HAVANA", key: str = "gene_type") -> str:
         attributes = f'gene_id "{self.gene_id}"; {key} "{self.gene_type}"; gene_name "{self.name}";'
-        return "\t".join(
-            [
-                self.chrom,
-                source,
-                feature,
-                str(self.start + 1),
-                str(self.end),
-                ".",
-                self.strand,
-                ".",
-                attributes,
-            ]
-        )
+        place = [str(self.start + 1), str(self.end), ".", self.strand, "."]
+        return "\t".join([self.chrom, source, feature, *place, attributes])
 
     @property
     def name(self) -> str:

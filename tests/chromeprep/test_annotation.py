@@ -205,7 +205,7 @@ def test_one_id_in_two_places(
 
 def test_many_ids_in_two_places_show_three(workshop: Any, genes: list[Any]) -> None:
     both = [genes[0]._replace(gene_id=f"G{n}", chrom=chrom) for chrom in "ab" for n in range(5)]
-    with pytest.raises(AnnotationError, match="5 gene ids .*first 3 shown") as caught:
+    with pytest.raises(AnnotationError, match=r"5 gene ids .*first 3 shown") as caught:
         read_gtf(workshop.gtf(both))
     assert str(caught.value).count("  line ") == 6
 

@@ -369,14 +369,19 @@ except OutputError as error:
     assert target.read_bytes() == b"precious"
 
 
+def fail_half_way(target: Path) -> None:
+    with atomic_folder(target) as folder:
+        (folder / "two").write_text("2")
+        raise KeyError
+
+
 def test_atomic_folder(tmp_path: Path) -> None:
     target = tmp_path / "run"
     with atomic_folder(target) as folder:
         (folder / "one").write_text("1")
         assert not target.exists()
-    with pytest.raises(KeyError), atomic_folder(target) as folder:
-        (folder / "two").write_text("2")
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail_half_way(target)
     assert [path.name for path in target.iterdir()] == ["one"]
     with atomic_folder(target) as folder:
         (folder / "three").write_text("3")
