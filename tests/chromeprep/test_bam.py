@@ -124,8 +124,13 @@ def test_parity_of_few_reads(
 
 def test_each_rule_by_hand(workshop: Any) -> None:
     read = workshop.Read
-    counted = [read("chr1", 90, "20M"), read("chr1", 150, "10M100N10M"),
-               read("chr1", 299, "1M", 16), read("chr1", 250, "10M", 0x1 | 0x2 | 0x40, 0), read("chr1", 180, None)]  # fmt: skip
+    counted = [
+        read("chr1", 90, "20M"),
+        read("chr1", 150, "10M100N10M"),
+        read("chr1", 180, None),
+        read("chr1", 250, "10M", 0x1 | 0x2 | 0x40, 0),
+        read("chr1", 299, "1M", 16),
+    ]
     left_out = [read("chr1", 90, "20M", flag) for flag in (0x4, 0x100, 0x200, 0x400, 0x800)]
     left_out += [read("chr1", 150, "10S"), read("chr2", 150)]
     bam = workshop.bam(counted + left_out, CHROMOSOMES)
