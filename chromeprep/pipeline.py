@@ -46,6 +46,10 @@ from chromeprep.windows import Windows
 
 _log = logging.getLogger(__name__)
 
+_UNITS_OF_EXPRESSION = {
+    "rpkm", "fpkm", "tpm", "cpm", "count", "counts", "expression", "value"
+}  # fmt: skip
+
 DEFAULT_WINDOWS = Windows()
 
 
@@ -191,6 +195,11 @@ def _select_like(
             path=request.like,
             hint="genes keep their positions only within one assembly; give --gtf instead",
         )
+    if request.uncovered != like.attributes.uncovered:
+        _log.warning(
+            "%s: was binned with --uncovered %s, this file is with %s", request.like,
+            like.attributes.uncovered, request.uncovered,
+        )  # fmt: skip
     genes = like.genes
     for track in tracks:
         missing = missing_chromosomes(genes, track)
@@ -233,7 +242,10 @@ def _attributes(
     table: ExpressionColumn | None,
     like: Description | None,
 ) -> FileAttributes:
-    column = None if table is None else table.column
+    # A column is often named after the cell type, as in REMC's tables, but not always.
+    column = None
+    if table is not None and table.column.lower() not in _UNITS_OF_EXPRESSION:
+        column = table.column
     return FileAttributes(
         bin_size_bp=windows.bin_size_bp,
         flank_bp=windows.flank_bp,

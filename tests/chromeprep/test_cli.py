@@ -101,6 +101,16 @@ def test_without_expression(chromeprep: Any, world: Any, tmp_path: Path) -> None
     assert violations(out) == []
 
 
+@pytest.mark.parametrize(("column", "cell_type"), [("TPM", "unknown"), ("K562", "K562")])
+def test_cell_type_of_a_column(
+    chromeprep: Any, world: Any, workshop: Any, column: str, cell_type: str
+) -> None:
+    table = workshop.table({gene.gene_id: 1 for gene in world.genes}, column=column)
+    out = workshop.folder / "a.h5"
+    assert chromeprep(*world.arguments("-o", out, "--expression", table)).code == 0
+    assert read_bins(out).attributes.cell_type == cell_type
+
+
 @pytest.fixture
 def binned(chromeprep: Any, world: Any, tmp_path: Path) -> Callable[..., ChromeBins]:
     """Bin the world with more options, and read what comes."""
@@ -279,6 +289,15 @@ def test_like(chromeprep: Any, world: Any, like: Path, tmp_path: Path) -> None:
     assert (attributes.flank_bp, attributes.bin_size_bp) == (500, 100)
     assert (attributes.neighbour_distance_bp, attributes.label_rule) == (100, "none")
     assert violations(out) == []
+
+
+def test_like_with_uncovered_bases_otherwise(
+    chromeprep: Any, world: Any, like: Path, tmp_path: Path
+) -> None:
+    arguments = ["bin", "--like", like, "--bam", world.bam, "--bigwig", world.bigwig]
+    done = chromeprep(*arguments, "--uncovered", "nan", "-o", tmp_path / "b.h5")
+    assert done.code == 0
+    assert f"{like}: was binned with --uncovered zero, this file is with nan\n" in done.err
 
 
 def test_like_with_expression(
