@@ -92,6 +92,22 @@ def test_windows_inside(
 
 
 @pytest.mark.parametrize(
+    ("bed", "inside"),
+    [
+        ("chr1\t0\t100\nchr2\t0\t100\n", [False, True, True]),  # the first leaves the chromosome
+        ("chr1\t0\t5\nchr1\t5\t30\nchr2\t0\t30\n", [False, True, True]),  # regions that touch
+        ("chr1\t0\t5\nchr1\t6\t30\nchr2\t0\t30\n", [False, False, True]),
+        ("1\t2\t12\textra\n2 19 30\n", [False, True, True]),
+    ],
+)
+def test_windows_inside_by_hand(
+    workshop: Any, genes: GeneTable, bed: str, inside: list[bool]
+) -> None:
+    found = windows_inside(genes, np.array([-1, 2, 20]), 10, workshop.text("a.bed", bed))
+    assert list(found) == inside
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "holds no region"),
