@@ -27,6 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## simulate two cell types and run everything on them, into demo/
 	$(BIN)/python examples/demo.py
 
+# Each of the two processes computes on one core.
+test: export OMP_NUM_THREADS ?= 1
 test: $(STAMP) bedtools lint ## lint, types and all tests
 	$(BIN)/python -m pytest -n 2
 

@@ -33,6 +33,7 @@ SOURCE, TARGET = "S01", "T01"
 
 # Quicker than the paper's SGD of 0.001, momentum 0.85, batches of 32 and up to 200 epochs.
 TRAINING = "--optimizer adamw --lr 0.0005 --batch-size 64 --epochs 12"
+# With this optimizer the adversary must be gentle: a lambda of 1 makes training diverge.
 ADAPTING = f"{TRAINING} --domain-weight 0.03"
 
 BAMS = ("H3K4me3", "H3K36me3", "H3K27me3")
