@@ -9,7 +9,6 @@ from chromemodel.data.dataset import GeneSignals, read_signals
 from chromemodel.evaluate.predictions import Predictions, predict_probability
 from chromemodel.train.checkpoint import Run, read_run
 from chromemodel.train.device import computing, pick_device
-from chromeprep.errors import OutputError
 from chromeprep.format import atomic_file, check_writable
 
 
@@ -44,9 +43,7 @@ def predict_genes(
         Where the table cannot be written.
     """
     if out is not None:
-        check_writable(out, force=force)
-        if Path(out).resolve() == Path(data).resolve():
-            raise OutputError("is the file of bins itself", path=out)
+        check_writable(out, force=force, inputs=[data])
     loaded = read_run(run)
     signals = read_signals(data, layout=loaded.config.layout, known=loaded.known, marks=marks)
     predictions = ask(loaded, signals, device=device, threads=threads)

@@ -258,7 +258,7 @@ def test_outputs_that_are_refused(trained: Trained, tmp_path: Path) -> None:
         train_model(inside, tmp_path / "run", force=True)
     with pytest.raises(OutputError, match="is a file, not a folder"):
         train_model(inside, tmp_path / "a.h5", force=True)
-    with pytest.raises(OutputError, match="is the file of bins itself"):
+    with pytest.raises(OutputError, match="is one of the inputs"):
         predict_genes(tmp_path / "run", tmp_path / "a.h5", tmp_path / "a.h5", force=True)
     with pytest.raises(OutputError, match="does not exist"):
         train_model(inside, tmp_path / "no" / "run")
