@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean bedtools
+.PHONY: help install demo test lint clean programs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -29,7 +29,7 @@ demo: $(STAMP) ## simulate two cell types and run everything on them, into demo/
 
 # Each of the two processes computes on one core.
 test: export OMP_NUM_THREADS ?= 1
-test: $(STAMP) bedtools lint ## lint, types and all tests
+test: $(STAMP) programs lint ## lint, types and all tests
 	$(BIN)/python -m pytest -n 2
 
 lint: $(STAMP) ## ruff and mypy
@@ -37,9 +37,9 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Only the tests that compare with it need it; without it they are skipped and say so.
-bedtools:
-	@bash tools/setup.sh bedtools
+# bedtools and samtools: some tests compare with them; without them they are skipped and say so.
+programs:
+	@bash tools/setup.sh programs
 
 clean: ## remove .venv, demo/ and caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

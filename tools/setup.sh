@@ -2,7 +2,7 @@
 # Gets what pip cannot: a Python that is new enough, and what Debian and Ubuntu package apart.
 #
 #   setup.sh venv FOLDER [PYTHON]    make a virtual environment
-#   setup.sh bedtools                see that the bedtools binary is there
+#   setup.sh programs                see that bedtools and samtools are there
 #
 # As root, missing packages are installed by apt; otherwise it is said how to.
 set -euo pipefail
@@ -59,18 +59,21 @@ make_venv() {
     "$python" -m venv --clear "$folder"
 }
 
-get_bedtools() {
-    command -v bedtools >/dev/null || apt_install bedtools || {
-        say "make: bedtools is missing; the tests that compare with it will be skipped."
-        say "  On Debian and Ubuntu: sudo apt-get install bedtools"
-    }
+get_programs() {
+    local name
+    for name in bedtools samtools; do
+        command -v "$name" >/dev/null || apt_install "$name" || {
+            say "make: $name is missing; the tests that compare with it will be skipped."
+            say "  On Debian and Ubuntu: sudo apt-get install $name"
+        }
+    done
 }
 
 case "${1-}" in
 venv) make_venv "$2" "${3-}" ;;
-bedtools) get_bedtools ;;
+programs) get_programs ;;
 *)
-    say "usage: setup.sh venv FOLDER [PYTHON] | setup.sh bedtools"
+    say "usage: setup.sh venv FOLDER [PYTHON] | setup.sh programs"
     exit 2
     ;;
 esac
