@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 import click
@@ -33,4 +34,6 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line."""
+    # Before torch is loaded: threads that wait by spinning starve each other on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     run(group, "chromemodel")
