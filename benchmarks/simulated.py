@@ -132,7 +132,7 @@ def adapted_scores(output: Path, seed: int, cells: dict[str, Cell]) -> dict[str,
         if not folder.exists():
             call("chromemodel", "adapt", f"--source={output}/{SOURCE}-{seed}.h5",
                  f"--target={output}/{TARGET}-{seed}.h5", *DEMO, f"--domain-weight={weight}",
-                 f"--seed={seed}", "--threads=1", "-o", str(folder))  # fmt: skip
+                 f"--seed={seed}", "--threads=1", "--no-baseline", "-o", str(folder))  # fmt: skip
         found = json.loads((folder / "metrics.json").read_text())["scores"]
         for score in found:
             words = f", lambda {weight}" if score["model"] == "dann" else ""
@@ -140,6 +140,8 @@ def adapted_scores(output: Path, seed: int, cells: dict[str, Cell]) -> dict[str,
         parts = [line.split("\t") for line in (folder / "predictions.tsv").read_text().splitlines()]
         test = np.array([row[parts[0].index("part")] == "test" for row in parts[1:]])
     source, target = cells[SOURCE], cells[TARGET]
+    flat = fit_logistic(source.signal, source.label).probability(target.signal)
+    scores["logistic regression, source only"] = auroc(target.label[test], flat[test])
     own = fit_logistic(target.signal[~test], target.label[~test]).probability(target.signal)
     lookup = source.data.genes.expression
     scores[f"RPKM of the same gene in {SOURCE}"] = auroc(target.label[test], lookup[test])

@@ -24,6 +24,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from chromemodel.data.normalise import fit_scale, z_score
+from chromemodel.evaluate.baselines import fit_logistic
+
 Floats = NDArray[np.float64]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -263,20 +266,12 @@ def compare(source: Cell, target: Cell) -> list[Row]:
 
 def logistic(cell: Cell, rows: NDArray[np.bool_], target: Cell) -> Floats:
     """Fit a logistic regression on some genes of one cell; return its probabilities in another."""
-    from sklearn.linear_model import LogisticRegression
-
-    # A strong penalty: neighbouring bins say nearly the same.
-    model = LogisticRegression(C=5e-4, max_iter=500).fit(z_scores(cell)[rows], cell.label[rows])
-    probability: Floats = model.predict_proba(z_scores(target))[:, 1]
-    return probability
+    return fit_logistic(z_scores(cell)[rows], cell.label[rows]).probability(z_scores(target))
 
 
-def z_scores(cell: Cell) -> Floats:
-    """Standardise each mark over all genes and bins of its file, as the paper does; flattened."""
-    signal = cell.signal.astype(np.float64)
-    mean, std = signal.mean((0, 2), keepdims=True), signal.std((0, 2), keepdims=True)
-    flat: Floats = ((signal - mean) / std).reshape(len(signal), -1)
-    return flat
+def z_scores(cell: Cell) -> NDArray[np.float32]:
+    """Standardise each mark over all genes and bins of its file, as the paper does."""
+    return z_score(cell.signal, fit_scale(cell.signal))
 
 
 def draw(cells: dict[str, Cell], path: Path) -> None:

@@ -69,5 +69,5 @@ def test_logistic_regression_finds_the_marks(make_bins: MakeBins) -> None:
     assert probability.shape == (100,)
     assert auroc(data.genes.label[200:], probability) > 0.9
     # The mark that falls with activity has the other sign.
-    weights = fitted.pipeline[-1].coef_.reshape(3, 8)
+    weights = fitted.model.coef_.reshape(3, 8)
     assert weights[0].sum() > 0 > weights[1].sum()
