@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chromemodel.data.dataset import GeneSignals, read_signals
 from chromemodel.evaluate.predictions import Predictions, predict_probability
-from chromemodel.train.checkpoint import Run, read_run
+from chromemodel.train.checkpoint import Run, check_outside_runs, read_run
 from chromemodel.train.device import computing, pick_device
 from chromeprep.format import atomic_file, check_writable
 
@@ -40,9 +40,10 @@ def predict_genes(
     RunError, FormatError, MismatchError
         Where an input is wrong or does not fit.
     OutputError
-        Where the table cannot be written.
+        Where the table cannot be written, or would lie in a run folder.
     """
     if out is not None:
+        check_outside_runs(out, run)
         check_writable(out, force=force, inputs=[data])
     loaded = read_run(run)
     signals = read_signals(data, layout=loaded.config.layout, known=loaded.known, marks=marks)

@@ -106,6 +106,22 @@ def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Pa
     return target
 
 
+def check_outside_runs(path: str | Path, run: str | Path) -> None:
+    """Refuse a file in the run folder that is read, or in any other: it could replace a part.
+
+    Raises
+    ------
+    OutputError
+        Where `path` lies in a run folder.
+    """
+    own, parent = Path(run).resolve(), Path(path).absolute().parent.resolve()
+    for folder in (parent, *parent.parents):
+        if folder == own or ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
+            raise OutputError(
+                f"is in the run folder {folder}", path=path, hint="choose a place outside of it"
+            )
+
+
 def provenance(command: Sequence[str]) -> Provenance:
     """Return where and when a run is made."""
     return Provenance(

@@ -264,6 +264,28 @@ def test_outputs_that_are_refused(trained: Trained, tmp_path: Path) -> None:
         train_model(inside, tmp_path / "no" / "run")
 
 
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "predictions.tsv", "source_only/weights.safetensors", "new.tsv"]
+)
+def test_predict_writes_into_no_run_folder(
+    trained: Trained, tmp_path: Path, quick: TrainConfig, name: str
+) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    (run / "source_only").mkdir()
+    (tmp_path / "link").symlink_to(run)
+    train_model(tmp_path / "a.h5", other, options=SMALL, training=quick, baseline=False)
+    before = files_of(tmp_path)
+    for asked, folder in (
+        (run, run),
+        (tmp_path / "link", run),
+        (run, tmp_path / "link"),
+        (other, run),
+    ):
+        with pytest.raises(OutputError, match="is in the run folder"):
+            predict_genes(asked, tmp_path / "a.h5", folder / name, force=True)
+    assert files_of(tmp_path) == before
+
+
 def test_windows_too_small_for_the_model(make_file: MakeFile, tmp_path: Path) -> None:
     path = make_file("a.h5", n_bins=2)
     with pytest.raises(MismatchError, match="pools 3 bins into one position; a gene has only 2"):
