@@ -34,13 +34,17 @@ class Component:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a model expects of a file: its marks in order, and the window of a gene."""
+    """What a model expects of a file: its marks in order, and the window of a gene.
+
+    ``marks_named`` is whether the user chose the marks; then later files may hold others.
+    """
 
     marks: tuple[str, ...]
     bin_size_bp: int
     flank_bp: int
     n_bins: int
     orientation: str
+    marks_named: bool = False
 
 
 @dataclass(frozen=True)

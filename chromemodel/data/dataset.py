@@ -54,6 +54,7 @@ def read_signals(
     layout: Layout | None = None,
     known: FileRecord | None = None,
     marks: Sequence[str] = (),
+    trained: bool = False,
 ) -> GeneSignals:
     """Read a file of bins and take from it what a model expects.
 
@@ -67,6 +68,8 @@ def read_signals(
         The file the layout comes from: other units are warned of, another assembly is told.
     marks
         Marks to use, by name; then the file may hold others as well.
+    trained
+        The layout is that of a run: a hint then says how to train another.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def read_signals(
         columns = _columns(data, layout.marks)
     else:
         check_window(layout, data, path)
-        columns = match_marks(layout, data, path, marks)
+        columns = match_marks(layout, data, path, marks, trained=trained)
     raw = data.signal[:, columns]
     for index, mark in enumerate(layout.marks):
         if np.isinf(raw[:, index]).any():
@@ -118,6 +121,7 @@ def layout_of(data: Description, path: str | Path, marks: Sequence[str] = ()) ->
         flank_bp=attributes.flank_bp,
         n_bins=attributes.n_bins,
         orientation=attributes.orientation,
+        marks_named=bool(marks),
     )
 
 
@@ -150,7 +154,12 @@ def check_window(layout: Layout, data: Description, path: str | Path) -> None:
 
 
 def match_marks(
-    layout: Layout, data: Description, path: str | Path, marks: Sequence[str] = ()
+    layout: Layout,
+    data: Description,
+    path: str | Path,
+    marks: Sequence[str] = (),
+    *,
+    trained: bool = False,
 ) -> NDArray[np.int64]:
     """Find the marks of a layout in a file, by name.
 
@@ -158,7 +167,9 @@ def match_marks(
     ----------
     marks
         The marks as the user named them: the layout's, in any order. Then others in the file are
-        no error.
+        no error, nor where the user named those of the layout.
+    trained
+        As for `read_signals`.
 
     Returns
     -------
@@ -173,29 +184,28 @@ def match_marks(
     expected = list(layout.marks)
     present = data.mark_names
     if marks:
-        _check_chosen(marks, present, path)
         if set(marks) != set(expected):
+            _check_chosen(marks, present, path)
             raise MismatchError(
                 f"the marks to use are {shorten(marks)}; the model was trained on "
                 f"{shorten(expected)}",
                 path=path,
-                hint=_mark_options(expected),
+                hint=_way_out(expected, present, trained),
             )
+        _check_chosen(marks, [*present, *expected], path)
     missing = [mark for mark in expected if mark not in present]
     extra = [mark for mark in present if mark not in expected]
-    if missing or (extra and not marks):
+    if missing or (extra and not (marks or layout.marks_named)):
         found = [f"lacks {shorten(missing)}"] if missing else []
         if extra:
             found.append(f"has {shorten(extra)} besides")
-        common = [mark for mark in expected if mark in present]
         raise MismatchError(
             f"{' and '.join(found)}; the marks expected are {shorten(expected)}",
             path=path,
-            hint=f"name the marks to use: {_mark_options(common)}"
-            + (" (with a model trained on these)" if missing else "")
-            if common
-            else "no mark is common to both",
+            hint=_way_out(expected, present, trained),
         )
+    if extra and not marks:
+        logger.info("notice: %s: marks that are not used: %s", path, shorten(extra))
     return _columns(data, layout.marks)
 
 
@@ -268,5 +278,14 @@ def _check_chosen(marks: Sequence[str], present: Sequence[str], path: str | Path
             raise MismatchError(f"mark '{mark}' is named twice", path=path)
 
 
-def _mark_options(marks: Sequence[str]) -> str:
-    return " ".join(f"--mark {mark}" for mark in marks)
+def _way_out(expected: Sequence[str], present: Sequence[str], trained: bool) -> str:
+    common = [mark for mark in expected if mark in present]
+    options = " ".join(f"--mark {mark}" for mark in common)
+    if not common:
+        return "no mark is common to both"
+    if trained and len(common) < len(expected):
+        return (
+            "this run cannot use the file; train one that can: "
+            f"chromemodel train DATA.h5 -o RUN {options}"
+        )
+    return f"name the marks to use: {options}"

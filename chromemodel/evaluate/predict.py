@@ -33,7 +33,8 @@ def predict_genes(
     out
         A table to write (tab-separated), or None.
     marks
-        The run's marks, named; then the file may hold others.
+        The run's marks, named; then the file may hold others. Not needed where they were named in
+        training.
 
     Raises
     ------
@@ -46,7 +47,9 @@ def predict_genes(
         check_outside_runs(out, run)
         check_writable(out, force=force, inputs=[data])
     loaded = read_run(run)
-    signals = read_signals(data, layout=loaded.config.layout, known=loaded.known, marks=marks)
+    signals = read_signals(
+        data, layout=loaded.config.layout, known=loaded.known, marks=marks, trained=True
+    )
     predictions = ask(loaded, signals, device=device, threads=threads)
     if out is not None:
         with atomic_file(out) as temporary:

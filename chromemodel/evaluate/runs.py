@@ -47,7 +47,8 @@ def evaluate_run(
     data
         A file of bins with labels; the run's own (the target of an adaptation) by default.
     marks
-        The run's marks, named; then the file may hold others.
+        The run's marks, named; then the file may hold others. Not needed where they were named in
+        training.
 
     Raises
     ------
@@ -64,7 +65,9 @@ def evaluate_run(
         runs.insert(0, read_run(beside))
     own = config.target or config.source
     path = _own_file(loaded, own) if data is None else Path(data)
-    signals = read_signals(path, layout=config.layout, known=loaded.known, marks=marks)
+    signals = read_signals(
+        path, layout=config.layout, known=loaded.known, marks=marks, trained=True
+    )
     if data is None and signals.record.gene_digest != own.gene_digest:
         raise RunError(
             f"was made from other genes than {path} holds now "

@@ -41,6 +41,12 @@ def test_a_missing_mark_is_named(make_file: MakeFile) -> None:
         read_signals(path, layout=layout)
     assert "--mark H3K4me3 --mark H3K27me3" in str(caught.value)
     assert str(path) in str(caught.value)
+    # A run cannot be made to use the file by naming fewer marks.
+    for marks in ((), MARKS, MARKS[:2]):
+        with pytest.raises(MismatchError) as caught:
+            read_signals(path, layout=layout, marks=marks, trained=True)
+        assert "this run cannot use the file; train one that can" in str(caught.value)
+        assert "-o RUN --mark H3K4me3 --mark H3K27me3" in str(caught.value)
 
 
 def test_an_extra_mark_is_named_unless_marks_are_chosen(
@@ -55,6 +61,20 @@ def test_an_extra_mark_is_named_unless_marks_are_chosen(
     np.testing.assert_array_equal(chosen.raw, make_bins(marks=("CTCF", *MARKS)).signal[:, 1:])
     with pytest.raises(MismatchError, match="the model was trained on"):
         read_signals(path, layout=layout, marks=MARKS[:2])
+
+
+def test_marks_named_once_excuse_others_later(
+    make_bins: MakeBins, make_file: MakeFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = make_file()
+    layout = read_signals(path, marks=MARKS[:2]).layout
+    assert layout.marks_named
+    caplog.set_level(logging.INFO)
+    later = read_signals(path, layout=layout)
+    np.testing.assert_array_equal(later.raw, make_bins().signal[:, :2])
+    assert "marks that are not used: H3K36me3" in caplog.text
+    with pytest.raises(MismatchError, match="lacks H3K27me3 and has H3K36me3 besides"):
+        read_signals(make_file("b.h5", marks=(MARKS[0], MARKS[2])), layout=layout)
 
 
 def test_marks_of_a_first_file_are_chosen(make_bins: MakeBins, make_file: MakeFile) -> None:

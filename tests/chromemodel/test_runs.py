@@ -151,6 +151,23 @@ def test_evaluate_scores_the_test_genes(
     assert same.part == "all genes (training genes among them)"
 
 
+def test_a_run_of_named_marks_uses_its_own_file(
+    make_file: MakeFile, tmp_path: Path, quick: TrainConfig
+) -> None:
+    path, run = make_file(), tmp_path / "run"
+    done = train_model(
+        path, run, marks=("H3K36me3", "H3K4me3"), options=SMALL, training=quick, baseline=False
+    )
+    assert evaluate_run(run).scores[0].metrics == done.scores[2].metrics
+    assert len(predict_genes(run, path).probability) == 120
+    config = json.loads((run / "config.json").read_text())
+    assert config["layout"].pop("marks_named") is True
+    (run / "config.json").write_text(json.dumps(config))  # as an older version wrote it
+    with pytest.raises(MismatchError, match="has H3K27me3 besides") as caught:
+        evaluate_run(run)
+    assert "name the marks to use: --mark H3K36me3 --mark H3K4me3" in str(caught.value)
+
+
 def test_evaluate_notices_that_its_file_changed(
     trained: Trained, tmp_path: Path, make_file: MakeFile
 ) -> None:
