@@ -80,8 +80,9 @@ class Row(NamedTuple):
 def main() -> None:
     """Run what is missing and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    default = os.environ.get("CHROME_REAL_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(default), help="folder of real data")
+    named = os.environ.get("CHROME_REAL_DATA")
+    parser.add_argument("--data", type=Path, default=named, required=named is None,
+                        help="folder of real data; by default $CHROME_REAL_DATA")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("results"))
     parser.add_argument("-p", "--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

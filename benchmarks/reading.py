@@ -59,8 +59,9 @@ def write_gtf(path: Path) -> int:
 def main() -> None:
     """Time both and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    default = os.environ.get("CHROME_REAL_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(default), help="folder of real data")
+    named = os.environ.get("CHROME_REAL_DATA")
+    parser.add_argument("--data", type=Path, default=named, required=named is None,
+                        help="folder of real data; by default $CHROME_REAL_DATA")  # fmt: skip
     parser.add_argument("-n", type=int, default=3, help="rounds")
     arguments = parser.parse_args()
     folder = arguments.data

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chromeprep.annotation import read_gtf
 from chromeprep.binning import Progress, bin_signal
@@ -112,6 +113,7 @@ def bin_tracks(request: BinRequest, progress: Progress | None = None) -> ChromeB
     names = [reconcile(lengths, entry.info.chromosomes) for entry in infos]
     _report_renamed(names, infos)
     signal = bin_signal(genes, windows, tracks, names, threads=request.threads, progress=progress)
+    _warn_if_mostly_empty(signal)
     return ChromeBins(
         attributes=_attributes(request, windows, selection, table, like),
         genes=genes,
@@ -226,8 +228,22 @@ def _select_like(
         return Selection(blank, float("nan"), steps)
     values = join_known(blank, table, str(request.like), request.expression)
     labels: Labels = median_labels(values)
-    steps += (Step(int((labels.label >= 0).sum()), "of them known to the expression table"),)
+    steps += (
+        Step(
+            int((labels.label >= 0).sum()),
+            "of them known to the expression table; the median is theirs",
+        ),
+    )
     return Selection(with_expression(blank, values, labels), labels.threshold, steps)
+
+
+def _warn_if_mostly_empty(signal: NDArray[np.float32]) -> None:
+    empty = int((np.nan_to_num(signal) == 0).all(axis=(1, 2)).sum())
+    if 2 * empty > len(signal):
+        _log.warning(
+            "warning: %s of %s genes have no signal in any mark; if the tracks cover only part of "
+            "the genome, --regions BED keeps the genes inside it", f"{empty:,}", f"{len(signal):,}",
+        )  # fmt: skip
 
 
 def _with_bins_outside(genes: GeneTable, windows: Windows, lengths: Mapping[str, int]) -> GeneTable:

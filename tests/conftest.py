@@ -242,12 +242,12 @@ def keep_process_as_it_is() -> Iterator[None]:
     import signal
 
     handler = signal.getsignal(signal.SIGTERM)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    root.handlers = []
+    loggers = [logging.getLogger(name) for name in ("chromeprep", "chromemodel")]
+    before = [(list(logger.handlers), logger.level) for logger in loggers]
     yield
-    root.handlers = handlers
-    root.setLevel(level)
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers = handlers
+        logger.setLevel(level)
     signal.signal(signal.SIGTERM, handler)
 
 

@@ -67,12 +67,11 @@ class LazyGroup(click.Group):
 def run(group: click.Group, prog_name: str) -> NoReturn:
     """Run a command line and exit as this module's docstring says."""
     signal.signal(signal.SIGTERM, _raise_exit)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(message)s", handlers=None, force=True
-    )
+    _log_to_stderr()
     try:
         code = group.main(prog_name=prog_name, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -86,8 +85,28 @@ def run(group: click.Group, prog_name: str) -> NoReturn:
         click.echo(f"{prog_name}: error: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:  # the reader of our stdout went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         sys.exit(1)
+    except OSError as error:  # stdout on a full disk; files of ours are guarded where written
+        _forget_stdout()
+        click.echo(f"{prog_name}: error: cannot write: {error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+def _log_to_stderr() -> None:
+    # Our own loggers only: at INFO other libraries speak of what no user asked.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("chromeprep", "chromemodel"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+
+
+def _forget_stdout() -> None:
+    # Or the interpreter fails once more when it flushes on the way out.
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _raise_exit(signum: int, frame: FrameType | None) -> NoReturn:

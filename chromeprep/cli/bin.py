@@ -226,6 +226,12 @@ def _check_usage(
         if count > 1:
             paths = ", ".join(str(entry.path) for entry in files if entry.mark == mark)
             raise click.UsageError(f"mark {mark} is given {count} times: {paths}", ctx)
+    for path, count in Counter(entry.path.resolve() for entry in files).items():
+        if count > 1:
+            marks = ", ".join(entry.mark for entry in files if entry.path.resolve() == path)
+            raise click.UsageError(f"{path} is given for more than one mark: {marks}", ctx)
+    if str(ctx.params["output"]) == "-":
+        raise click.UsageError("HDF5 cannot be written to a pipe; name a file with -o", ctx)
     if flank % bin_size:
         raise click.UsageError(f"--flank {flank} is not a multiple of --bin-size {bin_size}", ctx)
     if (ctx.params["gtf"] is None) == (ctx.params["like"] is None):

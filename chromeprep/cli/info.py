@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,17 @@ def _loads(line: str) -> object:
         return line  # `validate` complains; here it is shown as it is
 
 
+def _commands(summary: dict[str, object]) -> list[str]:
+    """Return the command lines that made the file, without the folder of the program."""
+    provenance = summary["provenance"]
+    assert isinstance(provenance, list)
+    lines = []
+    for entry in provenance:
+        program, *arguments = entry.get("argv") or ["a library call"]
+        lines.append(shlex.join([Path(program).name, *arguments]) if arguments else program)
+    return lines
+
+
 def _finite(value: object) -> object:
     import numpy as np
 
@@ -91,11 +103,15 @@ def _table(file: Path, summary: dict[str, object]) -> str:
         str(file),
         f"  cell type    {attributes['cell_type']}",
         f"  assembly     {attributes['assembly']}",
-        f"  genes        {summary['genes']:,} on {len(chromosomes)} chromosomes",
+        f"  genes        {summary['genes']:,} on {len(chromosomes)} "
+        f"chromosome{'s' * (len(chromosomes) != 1)}",
         f"  labels       {label}",
         f"  bins         {attributes['n_bins']} of {attributes['bin_size_bp']} bp, "
         f"TSS ±{attributes['flank_bp']:,} bp, {attributes['orientation']}",
         f"  neighbours   {attributes['neighbour_distance_bp']:,} bp filter",
+        f"  uncovered    {attributes['uncovered']}",
+        f"  expression   {attributes['expression_source'] or '-'}",
+        *(f"  made by      {line}" for line in _commands(summary)),
         "",
         f"  {'mark':<12} {'units':<7} {'mean':>9} {'std':>9} {'median':>9} {'p99':>9} "
         f"{'nonzero':>8}  source",

@@ -100,7 +100,7 @@ def _check_version(file: h5py.File) -> None:
     if version > schema.FORMAT_VERSION:
         raise FormatError(
             f"has format version {version}; this chromeprep reads up to {schema.FORMAT_VERSION}",
-            hint="upgrade: pip install -U transferchrome",
+            hint="upgrade transferchrome",
         )
     if version < 1:
         raise FormatError(f"has format version {version}; the first one is 1")

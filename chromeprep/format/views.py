@@ -11,7 +11,7 @@ from chromeprep.format.read import open_bins
 def to_anndata(path: str | Path) -> Any:
     """Open as ``anndata.AnnData``: obs are genes, var marks, ``obsm["signal"]`` the signal.
 
-    Needs the extra ``views`` (``pip install 'transferchrome[views]'``).
+    Needs the packages of the extra ``views`` (``pip install '.[views]'`` in a clone).
     """
     from anndata.io import read_elem
 
@@ -22,7 +22,7 @@ def to_anndata(path: str | Path) -> Any:
 def to_xarray(path: str | Path) -> Any:
     """Open as ``xarray.DataTree``: ``tree["signal"]`` has dimensions (gene, mark, bin).
 
-    Needs the extra ``views`` (``pip install 'transferchrome[views]'``).
+    Needs the packages of the extra ``views`` (``pip install '.[views]'`` in a clone).
     """
     import xarray
 

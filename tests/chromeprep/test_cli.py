@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,13 +221,56 @@ def test_exclude_flags(binned: Any) -> None:
     assert "0xb04" in more.marks.count_rule[1]
 
 
-def test_marks_and_their_order(binned: Any, world: Any) -> None:
+def test_marks_and_their_order(binned: Any, world: Any, tmp_path: Path) -> None:
+    bam, bigwig = tmp_path / "copy.bam", tmp_path / "copy.bw"
+    shutil.copy(world.bam, bam)
+    shutil.copy(f"{world.bam}.bai", f"{bam}.bai")
+    shutil.copy(world.bigwig, bigwig)
     data = binned(
-        *("--bam", f"Input={world.bam}", "--bam", f"H3K9ac={world.bam}"),
-        *("--bigwig", f"H3K4me1={world.bigwig}", "--bigwig", f"H3K4me3={world.bigwig}"),
+        *("--bam", f"Input={world.bam}", "--bam", f"H3K9ac={bam}"),
+        *("--bigwig", f"H3K4me1={world.bigwig}", "--bigwig", f"H3K4me3={bigwig}"),
         tracks=False,
     )
     assert data.mark_names == ["H3K4me3", "H3K4me1", "H3K9ac", "Input"]
+
+
+def test_one_file_for_two_marks(chromeprep: Any, world: Any, tmp_path: Path) -> None:
+    link = tmp_path / "H3K9ac.bam"
+    link.symlink_to(world.bam)
+    done = chromeprep("bin", "--bam", f"H3K4me3={world.bam}", "--bam", link, "--gtf", world.gtf,
+                      "-o", tmp_path / "a.h5")  # fmt: skip
+    assert done.code == 2
+    assert "is given for more than one mark: H3K4me3, H3K9ac" in done.err
+
+
+def test_no_file_on_stdout(chromeprep: Any, world: Any) -> None:
+    done = chromeprep(*world.arguments("-o", "-"))
+    assert done.code == 2
+    assert "cannot be written to a pipe" in done.err
+    assert not Path("-").exists()
+
+
+def test_tracks_that_cover_next_to_nothing(chromeprep: Any, workshop: Any, tmp_path: Path) -> None:
+    genes = [workshop.Gene(f"G{n}", "chr1", 2000 * n, 2000 * n + 9, "+") for n in range(1, 5)]
+    arguments = ("--neighbour-distance", 0, "--gene-type", "any", "--flank", 100, "--bin-size", 10)
+
+    def binned(covered: int) -> Any:
+        values = [("chr1", 2000 * n, 2000 * n + 50, 1.0) for n in range(1, covered + 1)]
+        track = workshop.bigwig(values, {"chr1": 10_000}, name=f"H3K4me3-{covered}.bw")
+        return chromeprep("bin", "--bigwig", track, "--gtf", workshop.gtf(genes), *arguments,
+                          "-o", tmp_path / f"{covered}.h5")  # fmt: skip
+
+    assert "3 of 4 genes have no signal in any mark" in binned(1).err
+    assert "no signal" not in binned(2).err
+
+
+def test_a_full_disk_behind_stdout(script: Path, like: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [script, "info", like], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "chromeprep: error: cannot write: No space left on device\n"
 
 
 def test_names_of_chromosomes(chromeprep: Any, world: Any, workshop: Any) -> None:
@@ -431,8 +475,9 @@ def test_info(chromeprep: Any, like: Path, world: Any) -> None:
         "  labels       10 high, 10 low, 0 unknown (50.0% high; expression >= median, 9.5)",
         "  bins         10 of 100 bp, TSS ±500 bp, 5p-to-3p",
         "  neighbours   100 bp filter",
-        "",
+        "  uncovered    zero",
     ]
+    assert "\n  made by      chromeprep bin " in done.out
     assert str(world.bam) in done.out
     summary = json.loads(chromeprep("info", like, "--json").out)
     assert summary["genes"] == 20
