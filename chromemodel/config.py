@@ -100,9 +100,9 @@ class Split:
                 f"{', '.join(self.validation_chromosomes)}; test {', '.join(self.test_chromosomes)}"
             )
         return (
-            f"same genes in source and target: {self.target_fraction:.0%} of the target genes "
-            f"adapt without labels, the others test; {self.validation_fraction:.0%} of the source "
-            f"genes validate (by a hash of gene id and seed {self.seed})"
+            f"{self.target_fraction:.0%} of the target genes adapt without labels, the others "
+            f"test; {self.validation_fraction:.0%} of the source genes validate (by a hash of gene "
+            f"id and seed {self.seed})"
         )
 
 

@@ -38,7 +38,12 @@ from chromemodel.data.splits import (
 )
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, binary_metrics
-from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.evaluate.predictions import (
+    Predictions,
+    call_notes,
+    predict_probability,
+    selection_notes,
+)
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -49,7 +54,7 @@ from chromemodel.train.checkpoint import (
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.single import fresh, full_component, tensors
-from chromeprep.errors import InputError
+from chromeprep.errors import InputError, MismatchError
 from chromeprep.format import atomic_folder
 from chromeprep.format.ids import cut_version
 
@@ -62,14 +67,22 @@ class Adapted(NamedTuple):
     ``scores`` are empty where the target has no labels of both classes in its test half;
     ``label_agreement`` is the share of the test half's genes with the label they have in the
     source, NaN where there are none; ``fits`` has one entry a method, in the order of the scores.
+    ``shared_genes`` of the ``test_genes`` of the target are in the source.
     """
 
     scores: tuple[Score, ...]
     fits: dict[str, Fit]
     notes: tuple[str, ...]
     label_agreement: float
+    shared_genes: int
+    test_genes: int
     config: RunConfig
     path: Path
+
+    @property
+    def protocol(self) -> str:
+        """``same-genes`` where test genes are in the source, else ``new-genes``."""
+        return "same-genes" if self.shared_genes else "new-genes"
 
 
 class _Outcome(NamedTuple):
@@ -102,7 +115,7 @@ def adapt_model(
     Parameters
     ----------
     source, target
-        Files of bins with the same windows; the source with labels.
+        Two files of bins with the same windows; the source with labels.
     out
         The run folder of the adapted run; ``out/source_only`` is the other.
     method, method_options
@@ -131,6 +144,8 @@ def adapt_model(
         method, to_json(build_options(METHODS.load(method).Config, method_options or {}))
     )
     folder_out = check_run_target(out, force=force, inputs=[source, target])
+    if Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
+        raise MismatchError("is the source and the target; adaptation needs two", path=target)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
@@ -168,7 +183,9 @@ def adapt_model(
     test = labelled(far) & (halves == TEST)
     scored = len(np.unique(far.genes.label[test])) == 2
     agreement = label_agreement(near, far, test)
-    notes = adapt_notes(split, training, scored, agreement)
+    shared = share_genes(near, far, halves == TEST)
+    held = int(validation.sum())
+    notes = adapt_notes(split, training, scored, agreement, shared, held)
 
     validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
@@ -191,10 +208,11 @@ def adapt_model(
             fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
             probability = predict_probability(net, far_x, device)
         predictions = Predictions(far.genes, probability, halves)
+        told = call_notes(one.name, TEST_PART, probability[halves == TEST])
         return _Outcome(
             Finished(
                 replace(config, method=one), net, fit, way.columns, score(one.name, probability),
-                notes, predictions, None if np.isnan(agreement) else agreement,
+                (*notes, *told), predictions, None if np.isnan(agreement) else agreement,
             ),
             fit,
         )  # fmt: skip
@@ -209,14 +227,15 @@ def adapt_model(
             held_out = Labelled(near_x[validation], near.genes.label[validation])
         flat = fit_logistic(near_x[train], near.genes.label[train], held_out)
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
+    told = dict.fromkeys(note for one in outcomes.values() for note in one.finished.notes)
     with atomic_folder(folder_out) as folder:
         # The adapted run's metrics hold all of the table.
-        write_run(folder, outcomes[method].finished._replace(scores=scores))
+        write_run(folder, outcomes[method].finished._replace(scores=scores, notes=tuple(told)))
         if method != SOURCE_ONLY:
             (folder / SOURCE_ONLY).mkdir()
             write_run(folder / SOURCE_ONLY, outcomes[SOURCE_ONLY].finished)
     fits = {name: outcome.fit for name, outcome in outcomes.items()}
-    return Adapted(tuple(scores), fits, notes, agreement, config, folder_out)
+    return Adapted(tuple(scores), fits, tuple(told), agreement, *shared, config, folder_out)
 
 
 def label_agreement(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]) -> float:
@@ -238,11 +257,33 @@ def label_agreement(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]
     return float(np.mean([before == now for before, now in pairs])) if pairs else float("nan")
 
 
+def share_genes(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return how many of some target genes are in the source, and how many they are.
+
+    Genes are matched by id without version.
+    """
+    there = {cut_version(str(name)) for name in near.genes.gene_id}
+    names = [cut_version(str(name)) for name in far.genes.gene_id[rows]]
+    return sum(name in there for name in names), len(names)
+
+
 def adapt_notes(
-    split: Split, training: TrainConfig, scored: bool, agreement: float
+    split: Split,
+    training: TrainConfig,
+    scored: bool,
+    agreement: float,
+    shared: tuple[int, int],
+    held_out: int,
 ) -> tuple[str, ...]:
-    """Return what a reader of the scores must know."""
-    notes = [f"protocol: {split.words}"]
+    """Return what a reader of the scores must know; ``shared`` is that of `share_genes`."""
+    found, of = shared
+    if not found:
+        genes = f"new genes: none of the {of} test genes of the target is in the source"
+    elif found == of:
+        genes = f"same genes: all {of} test genes of the target are in the source"
+    else:
+        genes = f"{found} of {of} test genes of the target are in the source"
+    notes = [f"protocol: {split.words}", f"{genes} (by gene id)"]
     if not scored:
         notes.append("the target's test half has no labels of both classes: no scores")
     notes.append(
@@ -254,9 +295,10 @@ def adapt_notes(
         if split.validation_fraction > 0
         else f"model selection: none, the last of {training.epochs} epochs"
     )
+    notes += selection_notes(held_out)
     if not np.isnan(agreement):
         notes.append(
-            f"same genes: labels of the test genes in the source were trained on, and "
-            f"{agreement:.1%} of them are the same in the target"
+            f"labels of the test genes in the source were trained on, and {agreement:.1%} of them "
+            "are the same in the target"
         )
     return tuple(notes)

@@ -153,7 +153,9 @@ def command(
         echo_json(
             {
                 "run": str(adapted.path),
-                "protocol": "same-genes",
+                "protocol": adapted.protocol,
+                "test_genes": adapted.test_genes,
+                "test_genes_in_source": adapted.shared_genes,
                 "split": adapted.config.split.words,
                 "best_epoch": {name: fit.best_epoch for name, fit in adapted.fits.items()},
                 "label_agreement": None if math.isnan(agreement) else agreement,

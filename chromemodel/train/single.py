@@ -31,7 +31,12 @@ from chromemodel.data.dataset import check_classes, labelled, read_signals
 from chromemodel.data.splits import TEST, TRAIN, VALIDATION, draw_chromosomes, split_genes
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, score_parts
-from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.evaluate.predictions import (
+    Predictions,
+    call_notes,
+    predict_probability,
+    selection_notes,
+)
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.checkpoint import Finished, check_run_target, provenance, write_run
@@ -151,7 +156,11 @@ def train_model(
         target=None,
         provenance=provenance(command),
     )
-    notes = train_notes(known, fit, split)
+    notes = (
+        *train_notes(known, fit, split),
+        *selection_notes(int(rows[VALIDATION].sum())),
+        *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
+    )
     predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
     with atomic_folder(target) as folder:
         write_run(folder, Finished(config, net, fit, method.columns, scores, notes, predictions))

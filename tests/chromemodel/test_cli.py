@@ -72,6 +72,7 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["protocol"] == "same-genes"
+    assert document["test_genes"] == document["test_genes_in_source"] > 0
     assert [score["model"] for score in document["scores"]][:2] == ["source_only", "dann"]
     assert 0 < document["label_agreement"] < 1
     config = json.loads((tmp_path / "run/config.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -460,6 +461,55 @@ def test_dann_without_weight_is_source_only_in_the_features(
     assert some.config.method.options["domain_weight"] == 5.0
 
 
+@pytest.mark.parametrize(
+    ("first", "message", "protocol"),
+    [
+        (0, r"same genes: all (\d+) test genes of the target are in", "same-genes"),
+        (60, r"\d+ of (\d+) test genes of the target are in the source", "same-genes"),
+        (120, r"new genes: none of the (\d+) test genes", "new-genes"),
+    ],
+)
+def test_adapt_says_which_genes_are_in_the_source(
+    make_file: MakeFile, make_bins: MakeBins, tmp_path: Path, quick: TrainConfig,
+    first: int, message: str, protocol: str,
+) -> None:  # fmt: skip
+    far = make_bins(240, seed=1)
+    rows = np.arange(first, first + 120)
+    taken = replace(far, genes=far.genes.take(rows), signal=far.signal[rows])
+    source, target = make_file("s.h5"), make_file("t.h5", taken)
+    done = adapt_model(source, target, tmp_path / "run", options=SMALL, training=quick)
+    (told,) = (found for note in done.notes if (found := re.match(message, note)))
+    assert int(told[1]) == done.test_genes == done.scores[0].metrics.genes
+    ids = [set(read_bins(source).genes.gene_id), set(table_ids(tmp_path / "run"))]
+    assert done.shared_genes == len(ids[0] & ids[1])
+    assert done.protocol == protocol
+    assert "same genes" not in done.config.split.words
+    assert np.isnan(done.label_agreement) == (protocol == "new-genes")
+
+
+def table_ids(run: Path) -> list[str]:
+    return [row["gene_id"] for row in table(run / "predictions.tsv") if row["part"] == "test"]
+
+
+def test_notes_of_scores_that_tell_little(
+    make_file: MakeFile, tmp_path: Path, quick: TrainConfig
+) -> None:
+    flat = replace(quick, optimizer="sgd", lr=1e-12, epochs=1)
+    data, other = make_file("a.h5"), make_file("b.h5", seed=1)
+    done = train_model(data, tmp_path / "run", options=SMALL, training=flat)
+    adapted = adapt_model(data, other, tmp_path / "two", options=SMALL, training=flat)
+    for notes, path in ((done.notes, "run"), (adapted.notes, "two")):
+        assert any(re.fullmatch(r"only \d+ validation genes: .* is noise", n) for n in notes)
+        assert json.loads((tmp_path / path / "metrics.json").read_text())["notes"] == list(notes)
+    alone = json.loads((tmp_path / "two/source_only/metrics.json").read_text())["notes"]
+    for rows, notes in (
+        (table(tmp_path / "run/predictions.tsv"), done.notes),
+        (table(tmp_path / "two/source_only/predictions.tsv"), alone),
+    ):
+        calls = {row["call"] for row in rows if row["part"] == "test"}
+        assert any("are called" in note for note in notes) == (len(calls) == 1)
+
+
 def test_adapt_without_validation_runs_all_epochs(
     make_file: MakeFile, tmp_path: Path, quick: TrainConfig
 ) -> None:
@@ -479,6 +529,8 @@ def test_adapt_refuses_what_does_not_fit(make_file: MakeFile, tmp_path: Path) ->
         adapt_model(source, make_file("t.h5", bin_size=50), tmp_path / "run")
     with pytest.raises(MismatchError, match="lacks H3K36me3"):
         adapt_model(source, make_file("t.h5", marks=("H3K4me3", "H3K27me3")), tmp_path / "run")
+    with pytest.raises(MismatchError, match="is the source and the target"):
+        adapt_model(source, tmp_path / "." / "s.h5", tmp_path / "run")
     with pytest.raises(FormatError, match="no such file"):
         adapt_model(source, tmp_path / "none.h5", tmp_path / "run")
     with pytest.raises(InputError, match="no label among the training genes"):
