@@ -49,13 +49,13 @@ from chromemodel.train.checkpoint import (
     Finished,
     check_run_target,
     provenance,
+    run_folder,
     write_run,
 )
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import InputError, MismatchError
-from chromeprep.format import atomic_folder
 from chromeprep.format.ids import cut_version
 
 TEST_PART = "target half that did not adapt"
@@ -228,7 +228,7 @@ def adapt_model(
         flat = fit_logistic(near_x[train], near.genes.label[train], held_out)
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
     told = dict.fromkeys(note for one in outcomes.values() for note in one.finished.notes)
-    with atomic_folder(folder_out) as folder:
+    with run_folder(folder_out) as folder:
         # The adapted run's metrics hold all of the table.
         write_run(folder, outcomes[method].finished._replace(scores=scores, notes=tuple(told)))
         if method != SOURCE_ONLY:

@@ -50,8 +50,22 @@ compute_options = in_order(
     ),
     click.option("-p", "--threads", type=positive_int, help="Threads of the CPU."),
 )
+
+
+def _folder(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value == "-":
+        raise click.BadParameter("a run is a folder and cannot go to stdout")
+    return value
+
+
 run_option = click.option(
-    "-o", "--output", "out", required=True, metavar="RUN", help="Run folder to write."
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="RUN",
+    callback=_folder,
+    help="Run folder to write.",
 )
 model_options = in_order(
     click.option(

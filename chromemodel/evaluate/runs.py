@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from chromemodel.evaluate.metrics import Score, binary_metrics
 from chromemodel.evaluate.predict import ask
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import RunError
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
@@ -61,8 +64,14 @@ def evaluate_run(
     config = loaded.config
     runs = [loaded]
     beside = loaded.path / SOURCE_ONLY
-    if config.kind == "adapt" and (beside / CONFIG).is_file():
-        runs.insert(0, read_run(beside))
+    if config.kind == "adapt" and config.method.name != SOURCE_ONLY:
+        if (beside / CONFIG).is_file():
+            runs.insert(0, read_run(beside))
+        else:
+            logger.warning(
+                "warning: %s: its folder %s is missing; there is no score without adaptation",
+                loaded.path, SOURCE_ONLY,
+            )  # fmt: skip
     own = config.target or config.source
     path = _own_file(loaded, own) if data is None else Path(data)
     signals = read_signals(

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,7 +41,7 @@ from chromemodel.train.device import seeded
 from chromemodel.train.loop import Fit
 from chromeprep._version import __version__
 from chromeprep.errors import OutputError, RunError
-from chromeprep.format import check_writable
+from chromeprep.format import atomic_folder, check_writable
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
@@ -84,12 +85,21 @@ class Finished(NamedTuple):
 def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Path]) -> Path:
     """Check, before work starts, that a run folder can be put at `path`.
 
+    Folders above it may be missing: `run_folder` makes them.
+
     Raises
     ------
     OutputError
         As `check_writable`; and where the folder to replace is no run folder, or holds an input.
     """
-    target = check_writable(path, force=force)
+    target = Path(path)
+    missing = _missing_folders(target)
+    if missing:
+        if not missing[0].parent.is_dir():
+            raise OutputError(f"{missing[0].parent} is a file, not a folder", path=target)
+        check_writable(missing[0], force=force)
+        return target
+    check_writable(target, force=force)
     if not target.exists():
         return target
     if not target.is_dir():
@@ -104,6 +114,34 @@ def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Pa
         if target.resolve() in Path(entry).resolve().parents:
             raise OutputError(f"holds the input {entry}; it is not replaced", path=target)
     return target
+
+
+@contextmanager
+def run_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that is put at `target` if the block succeeds, as `atomic_folder`.
+
+    Missing folders above it are made, and removed again where the block fails.
+    """
+    made: list[Path] = []
+    try:
+        for folder in _missing_folders(target):
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot be made: {error.strerror}", path=folder) from error
+            made.append(folder)
+        with atomic_folder(target) as temporary:
+            yield temporary
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):  # another run may have come to lie there
+                folder.rmdir()
+        raise
+
+
+def _missing_folders(target: Path) -> list[Path]:
+    """Return the folders above a path that do not exist, outermost first."""
+    return [folder for folder in reversed(target.absolute().parents) if not folder.exists()]
 
 
 def check_outside_runs(path: str | Path, run: str | Path) -> None:
@@ -137,7 +175,7 @@ def provenance(command: Sequence[str]) -> Provenance:
 
 
 def write_run(folder: Path, finished: Finished) -> None:
-    """Write a run into an existing folder; put round it `chromeprep.format.atomic_folder`."""
+    """Write a run into an existing folder; put round it `run_folder`."""
     _write_json(folder / CONFIG, to_json(finished.config))
     weights = {
         name: value.detach().cpu().contiguous()
@@ -184,9 +222,14 @@ def read_run(path: str | Path) -> Run:
         raise RunError(f"key 'model': {error}", path=folder / CONFIG) from error
     try:
         model.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RunError(f"does not hold the model's weights: {reason}", path=weights) from error
+    except SafetensorError as error:
+        raise RunError("is cut short or damaged", path=weights, hint="train again") from error
+    except RuntimeError as error:
+        raise RunError(
+            f"does not hold the weights of the model in {CONFIG}", path=weights, hint="train again"
+        ) from error
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror or error}", path=weights) from error
     model.eval()
     return Run(folder, config, model)
 

@@ -39,11 +39,16 @@ from chromemodel.evaluate.predictions import (
 )
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
-from chromemodel.train.checkpoint import Finished, check_run_target, provenance, write_run
+from chromemodel.train.checkpoint import (
+    Finished,
+    check_run_target,
+    provenance,
+    run_folder,
+    write_run,
+)
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromeprep.errors import MismatchError
-from chromeprep.format import atomic_folder
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -162,7 +167,7 @@ def train_model(
         *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
     )
     predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
-    with atomic_folder(target) as folder:
+    with run_folder(target) as folder:
         write_run(folder, Finished(config, net, fit, method.columns, scores, notes, predictions))
     return Trained(tuple(scores), fit, notes, config, target)
 

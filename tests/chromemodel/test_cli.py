@@ -90,6 +90,8 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
         (["trian"], "no command 'trian'; did you mean 'train'"),
         (["train"], "Missing argument"),
         (["train", "a.h5"], "Missing option '-o'"),
+        (["train", "a.h5", "-o", "-"], "'-o' / '--output': a run is a folder"),
+        (["adapt", "--source=a", "--target=b", "-o", "-"], "a run is a folder and cannot go to"),
         (["train", "a.h5", "-o", "r", "--lr", "0"], "--lr"),
         (["train", "a.h5", "-o", "r", "--model", "transferchrom"], "did you mean 'transferchrome'"),
         (["train", "a.h5", "-o", "r", "--set", "dropuot=1"], "did you mean 'dropout'"),

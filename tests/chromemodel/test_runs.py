@@ -20,7 +20,7 @@ from chromemodel.data.splits import split_genes, split_target
 from chromemodel.evaluate.metrics import binary_metrics
 from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
-from chromemodel.train.checkpoint import read_run
+from chromemodel.train.checkpoint import read_run, run_folder
 from chromemodel.train.single import Trained, train_model
 from chromeprep.errors import (
     ChromeError,
@@ -278,8 +278,21 @@ def test_outputs_that_are_refused(trained: Trained, tmp_path: Path) -> None:
         train_model(inside, tmp_path / "a.h5", force=True)
     with pytest.raises(OutputError, match="is one of the inputs"):
         predict_genes(tmp_path / "run", tmp_path / "a.h5", tmp_path / "a.h5", force=True)
-    with pytest.raises(OutputError, match="does not exist"):
-        train_model(inside, tmp_path / "no" / "run")
+    with pytest.raises(OutputError, match=r"a\.h5 is a file, not a folder"):
+        train_model(inside, tmp_path / "a.h5" / "no" / "run")
+
+
+def test_missing_folders_above_a_run(make_file: MakeFile, tmp_path: Path) -> None:
+    data, out = make_file("a.h5"), tmp_path / "runs" / "new" / "K562"
+    quick = TrainConfig(optimizer="sgd", lr=1e15, epochs=2)
+    with pytest.raises(ChromeError, match="the loss is"):
+        train_model(data, out, options=SMALL, training=quick)
+    with pytest.raises(KeyboardInterrupt), run_folder(out):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+    train_model(data, out, options=SMALL, training=TrainConfig(epochs=1), baseline=False)
+    assert [path.name for path in out.parent.iterdir()] == ["K562"]
+    assert read_run(out).config.kind == "train"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +336,10 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (lambda c: c.update(format="x"), "key 'format' is not 'chromemodel-run'"),
         (lambda c: c["model"].update(name="transfrechrome"), "did you mean 'transferchrome'"),
         (lambda c: c["model"]["options"].update(feature=1), "unknown key 'feature'"),
-        (lambda c: c["model"]["options"].update(features=9), "does not hold the model's weights"),
+        (
+            lambda c: c["model"]["options"].update(features=9),
+            "does not hold the weights of the model",
+        ),
     ],
 )
 def test_damaged_configurations(
@@ -349,8 +365,9 @@ def test_damaged_runs(trained: Trained, tmp_path: Path) -> None:
         read_run(tmp_path / "empty")
     weights = (run / "weights.safetensors").read_bytes()
     (run / "weights.safetensors").write_bytes(weights[:100])
-    with pytest.raises(RunError, match="does not hold the model's weights"):
+    with pytest.raises(RunError, match=r"cut short or damaged\n  train again") as caught:
         read_run(run)
+    assert caught.value.path == run / "weights.safetensors"
     (run / "weights.safetensors").unlink()
     with pytest.raises(RunError, match=r"weights\.safetensors is missing"):
         read_run(run)
@@ -359,7 +376,9 @@ def test_damaged_runs(trained: Trained, tmp_path: Path) -> None:
         read_run(run)
 
 
-def test_adapt_writes_two_runs(make_file: MakeFile, tmp_path: Path, quick: TrainConfig) -> None:
+def test_adapt_writes_two_runs(
+    make_file: MakeFile, tmp_path: Path, quick: TrainConfig, caplog: pytest.LogCaptureFixture
+) -> None:
     source, target = make_file("s.h5"), make_file("t.h5", seed=1, scale=4, cell_type="B")
     done = adapt_model(source, target, tmp_path / "run", options=SMALL, training=quick)
     assert [score.model for score in done.scores] == [
@@ -380,12 +399,17 @@ def test_adapt_writes_two_runs(make_file: MakeFile, tmp_path: Path, quick: Train
     assert "domain_accuracy" in table(tmp_path / "run" / "history.csv")[0]
     evaluated = evaluate_run(tmp_path / "run")
     assert [s.metrics for s in evaluated.scores] == [s.metrics for s in done.scores[:2]]
+    assert not caplog.records
     (alone,) = evaluate_run(tmp_path / "run" / "source_only").scores
+    assert not caplog.records
     assert alone == evaluated.scores[0]
     assert evaluate_run(tmp_path / "run", source).scores[0].part.startswith("source genes")
     labels = dict(zip(read_bins(source).genes.gene_id, read_bins(source).genes.label, strict=True))
     same = [labels[g] == v for g, v in zip(genes.gene_id, genes.label, strict=True)]
     assert done.label_agreement == pytest.approx(np.mean(np.array(same)[halves == "test"]))
+    (tmp_path / "run/source_only").rename(tmp_path / "elsewhere")
+    assert evaluate_run(tmp_path / "run").scores == evaluated.scores[1:]
+    assert "its folder source_only is missing" in caplog.text
 
 
 def test_labels_of_the_target_change_nothing_but_scores(
