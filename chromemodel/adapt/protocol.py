@@ -154,11 +154,10 @@ def adapt_model(
     parts = split_source(near.genes, split)
     known = labelled(near)
     train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
-    hint = None if known.any() else "bin the source with --expression to have labels"
-    check_classes(near.genes.label[train], "training genes", source, hint)
+    check_classes(near.genes.label, train, "training genes", source)
     if split.validation_fraction > 0:
         check_classes(
-            near.genes.label[validation], "validation genes", source,
+            near.genes.label, validation, "validation genes", source,
             "raise --validation-fraction, or 0 for a fixed number of epochs",
         )  # fmt: skip
     halves = split_target(far.genes, split)

@@ -23,7 +23,7 @@ _COMMANDS = {
 
 
 @click.group(cls=LazyGroup, lazy=_COMMANDS)
-@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", prog_name="chromemodel")
 def group() -> None:
     """Predict from histone marks round the TSS which genes are on.
 

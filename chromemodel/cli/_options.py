@@ -190,8 +190,22 @@ def chosen_options(
 
 @contextmanager
 def usage_errors(flag: str | None = None) -> Iterator[None]:
-    """Make a wrong value (ValueError) an error of the command line, which exits with 2."""
+    """Make a wrong value (ValueError) an error of the command line, which exits with 2.
+
+    Without a flag, a message that begins with a parameter's name begins with its option's.
+    """
     try:
         yield
     except ValueError as error:
-        raise click.UsageError(f"{flag}: {error}" if flag else str(error)) from error
+        text = str(error)
+        name = text.split(" ", 1)[0]
+        if flag:
+            text = f"{flag}: {text}"
+        elif name in click.get_current_context().params:
+            text = option_name(name) + text[len(name) :]
+        raise click.UsageError(text) from error
+
+
+def option_name(parameter: str) -> str:
+    """Return the option of a parameter: ``"--domain-weight"`` of ``domain_weight``."""
+    return f"--{parameter.replace('_', '-')}"

@@ -16,6 +16,7 @@ from chromemodel.cli._options import (
     force_option,
     json_option,
     model_options,
+    option_name,
     run_option,
     training_config,
     training_options,
@@ -107,8 +108,11 @@ def command(
             target_fraction=target_fraction,
         )
     shortcuts = {"domain_weight": domain_weight, "domain_schedule": domain_schedule}
-    method_settings += tuple(f"{key}={value}" for key, value in shortcuts.items() if value)
     method_options = chosen_options(METHODS, method, method_settings, "--method-set")
+    for key, value in shortcuts.items():
+        if value is not None:
+            setting = [f"{key}={value}"]
+            method_options |= chosen_options(METHODS, method, setting, option_name(key))
     options = chosen_options(MODELS, model, settings, "--set")
 
     from chromemodel.adapt.protocol import adapt_model

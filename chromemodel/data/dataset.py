@@ -215,20 +215,33 @@ def labelled(signals: GeneSignals) -> NDArray[np.bool_]:
 
 
 def check_classes(
-    label: NDArray[np.int8], genes: str, path: str | Path, hint: str | None = None
+    label: NDArray[np.int8],
+    rows: NDArray[np.bool_],
+    genes: str,
+    path: str | Path,
+    hint: str | None = None,
 ) -> None:
-    """Refuse genes, in words, that do not hold both classes.
+    """Refuse a file's genes of some rows, named in words, that do not hold both classes.
 
     Raises
     ------
     InputError
         It says how many genes of which class there are.
     """
-    low, high = int((label == 0).sum()), int((label == 1).sum())
+    low, high = int((label[rows] == 0).sum()), int((label[rows] == 1).sum())
     if low and high:
         return
+    if not (label >= 0).any():
+        raise InputError(
+            "no gene has a label", path=path, hint="bin it with --expression to have labels"
+        )
     if not low + high:
-        raise InputError(f"no label among the {genes}", path=path, hint=hint)
+        raise InputError(
+            f"too few genes have a label: none of the {int((label >= 0).sum())} is among the "
+            f"{genes}",
+            path=path,
+            hint=hint,
+        )
     raise InputError(
         f"all {low + high} labels among the {genes} are {'low (0)' if low else 'high (1)'}; "
         "both classes are needed",

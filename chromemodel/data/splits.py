@@ -132,9 +132,9 @@ def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
     free = [name for name in size if name not in named]
     if len(free) < len(open_parts):
         raise MismatchError(
-            f"{len(free)} chromosomes are left for {' and '.join(open_parts)}; "
-            f"each needs one ({len(size)} in the file)",
-            hint="use --split thirds",
+            f"genes are on {len(size)} {'chromosome' if len(size) == 1 else 'chromosomes'}, "
+            f"{len(named)} of them named; training, validation and test genes need one each",
+            hint="name fewer chromosomes, or use --split thirds" if named else "use --split thirds",
         )
     unit = hash_unit(free, split.seed, "chromosome")
     filled = dict.fromkeys(open_parts, 0)

@@ -89,9 +89,9 @@ def evaluate_run(
     for one in runs:
         probability = ask(one, signals, device=device, threads=threads).probability
         for name, rows in parts:
-            label = signals.genes.label[rows]
-            check_classes(label, name, path)
-            scores.append(Score(_name(one), name, binary_metrics(label, probability[rows])))
+            label = signals.genes.label
+            check_classes(label, rows, name, path)
+            scores.append(Score(_name(one), name, binary_metrics(label[rows], probability[rows])))
     return Evaluation(tuple(scores), path, config.split.words)
 
 

@@ -124,11 +124,13 @@ def train_model(
     signals = read_signals(data, marks=marks)
     known = labelled(signals)
     if split.rule == "chromosome":
-        split = draw_chromosomes(signals.genes, split)
+        try:
+            split = draw_chromosomes(signals.genes, split)
+        except MismatchError as error:
+            raise MismatchError(error.message, path=data, hint=error.hint) from error
     parts = split_genes(signals.genes, split)
-    hint = None if known.any() else "bin it with --expression to have labels"
-    for part in (TRAIN, VALIDATION, TEST):
-        check_classes(signals.genes.label[parts == part], f"{part} genes", data, hint)
+    for part, words in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        check_classes(signals.genes.label, parts == part, f"{words} genes", data)
     rule = signals.fitted(Normalisation(normalise), known & (parts == TRAIN))
     x, label = signals.normalised(rule), signals.genes.label
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}

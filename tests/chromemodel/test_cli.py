@@ -104,6 +104,10 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
             [*ADAPT, "--method=source_only", "--domain-weight=1"],
             "unknown option 'domain_weight'; there are none",
         ),
+        ([*ADAPT, "--domain-weight", ""], "--domain-weight: 'domain_weight' is ''"),
+        ([*ADAPT, "--domain-schedule", "slow"], "--domain-schedule: "),
+        ([*ADAPT, "--target-fraction", "nan"], "--target-fraction is nan"),
+        (["train", "a.h5", "-o", "r", "--momentum", "nan"], "--momentum is nan"),
         (["models", "dan"], "did you mean 'dann'"),
     ],
 )  # fmt: skip
@@ -126,7 +130,10 @@ def test_bad_inputs_exit_with_1_and_leave_nothing(
         (["train", "none.h5", "-o", "r"], "none.h5: no such file"),
         (["train", "text.h5", "-o", "r"], "text.h5: is not an HDF5 file"),
         (["train", "a.h5", "-o", "r", "--mark", "H3K4m3"], "a.h5: no mark 'H3K4m3'; did you mean"),
-        (["train", "a.h5", "-o", "r", "--test-chromosome", "chrQ"], "no gene on chromosome 'chrQ'"),
+        (
+            ["train", "a.h5", "-o", "r", "--test-chromosome", "chrQ"],
+            "a.h5: no gene on chromosome 'chrQ'",
+        ),
         (["train", "a.h5", "-o", "r", "--device", "cuda:77"], "cuda:77"),
         (["train", "a.h5", "-o", "text.h5"], "text.h5: exists already"),
         (["predict", "run", "a.h5", "-o", "p.tsv"], "run: no such folder"),
@@ -207,7 +214,7 @@ def test_help_and_version(cli: Cli) -> None:
     for name in ("train", "evaluate", "adapt", "predict", "models"):
         assert name in done.stdout
         assert cli(name, "-h").returncode == 0
-    assert cli("-V").stdout == f"chromemodel {chromemodel.__version__}\n"
+    assert cli("-V").stdout == f"chromemodel, version {chromemodel.__version__}\n"
 
 
 def test_models_lists_the_registries(inside: Cli) -> None:

@@ -147,12 +147,15 @@ def test_training_statistics_come_from_the_rows_given(make_file: MakeFile) -> No
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ([-1, -1], "x.h5: no label among the test genes"),
+        ([-1, -1], "x.h5: no gene has a label\n  bin it with --expression"),
+        ([-1, -1, -1, 0, 1], "too few genes have a label: none of the 2 is among the test genes"),
         ([1, 1, -1], r"all 2 labels among the test genes are high \(1\)"),
         ([0], r"all 1 labels among the test genes are low \(0\)"),
     ],
 )
 def test_both_classes_are_needed(label: list[int], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_classes(np.array(label, dtype=np.int8), "test genes", "x.h5")
+        check_classes(
+            np.array(label, dtype=np.int8), np.arange(len(label)) < 3, "test genes", "x.h5"
+        )
     assert re.search(message, str(caught.value))

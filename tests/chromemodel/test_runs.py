@@ -150,6 +150,8 @@ def test_evaluate_scores_the_test_genes(
     assert other.scores[0].metrics == binary_metrics(data.genes.label[rows], probability[rows])
     same = evaluate_run(tmp_path / "run", tmp_path / "a.h5").scores[1]
     assert same.part == "all genes (training genes among them)"
+    with pytest.raises(InputError, match="no gene has a label\n  bin it with --expression"):
+        evaluate_run(tmp_path / "run", make_file("u.h5", labels=False))
 
 
 def test_a_run_of_named_marks_uses_its_own_file(
@@ -229,8 +231,8 @@ def test_genes_without_a_label_are_left_out(
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (None, "no label among the train genes"),
-        (1, r"all \d+ labels among the train genes are high \(1\); both classes are needed"),
+        (None, "no gene has a label"),
+        (1, r"all \d+ labels among the training genes are high \(1\); both classes are needed"),
     ],
 )
 def test_labels_of_both_classes_are_needed(
@@ -557,6 +559,6 @@ def test_adapt_refuses_what_does_not_fit(make_file: MakeFile, tmp_path: Path) ->
         adapt_model(source, tmp_path / "." / "s.h5", tmp_path / "run")
     with pytest.raises(FormatError, match="no such file"):
         adapt_model(source, tmp_path / "none.h5", tmp_path / "run")
-    with pytest.raises(InputError, match="no label among the training genes"):
+    with pytest.raises(InputError, match="no gene has a label"):
         adapt_model(make_file("u.h5", labels=False), source, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -142,7 +142,10 @@ def test_named_chromosomes(genes: GeneTable) -> None:
             {"test_chromosomes": ("chr1",), "validation_chromosomes": ("1",)},
             "chr1 is named for validation and for test",
         ),
-        ({"test_chromosomes": tuple(f"chr{n}" for n in range(1, 6))}, "1 chromosomes are left"),
+        (
+            {"test_chromosomes": tuple(f"chr{n}" for n in range(1, 6))},
+            "genes are on 6 chromosomes, 5 of them named; training, validation",
+        ),
     ],
 )
 def test_impossible_chromosomes(
