@@ -207,7 +207,7 @@ def adapt_model(
             fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
             probability = predict_probability(net, far_x, device)
         predictions = Predictions(far.genes, probability, halves)
-        told = call_notes(one.name, TEST_PART, probability[halves == TEST])
+        told = call_notes(one.name, "test genes of the target", probability[halves == TEST])
         return _Outcome(
             Finished(
                 replace(config, method=one), net, fit, way.columns, score(one.name, probability),
