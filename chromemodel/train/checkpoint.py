@@ -265,7 +265,7 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(
             f"has version {version}; this chromemodel reads up to {RUN_VERSION}",
             path=path,
-            hint="upgrade: pip install -U transferchrome",
+            hint="upgrade transferchrome",
         )
     try:
         return from_json(RunConfig, document)
