@@ -9,7 +9,6 @@ kept, so an interrupted measurement goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
+from benchmarks.arguments import parser
 from chromemodel.config import Split
 from chromemodel.data.normalise import fit_scale, z_score
 from chromemodel.data.splits import split_genes
@@ -79,15 +79,12 @@ class Row(NamedTuple):
 
 def main() -> None:
     """Run what is missing and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    named = os.environ.get("CHROME_REAL_DATA")
-    parser.add_argument("--data", type=Path, default=named, required=named is None,
-                        help="folder of real data; by default $CHROME_REAL_DATA")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, default=Path("results"))
-    parser.add_argument("-p", "--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", type=int, nargs="+", help="numbers of settings, from 0")
-    arguments = parser.parse_args()
+    options = parser(__doc__, real_data=True)
+    options.add_argument("-o", "--output", type=Path, default=Path("results"))
+    options.add_argument("-p", "--processes", type=int, default=os.cpu_count() or 1)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--only", type=int, nargs="+", help="numbers of settings, from 0")
+    arguments = options.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     for cell_type in ("E003", "E116"):
         bin_calls(arguments.data, cell_type, arguments.output)

@@ -8,13 +8,10 @@ scores it by its mean log(1 + RPKM) in the other 55, and by its RPKM in E085 alo
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.arguments import parser
 from chromemodel.evaluate.metrics import auroc
 from chromeprep.annotation import read_gtf
 from chromeprep.expression import join_expression, median_labels, read_expression
@@ -26,11 +23,7 @@ MIXTURE, SOURCE = "E000", "E085"  # E000 is a mixture of cell types, not one of 
 
 def main() -> None:
     """Print both means and their ranges."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    named = os.environ.get("CHROME_REAL_DATA")
-    parser.add_argument("--data", type=Path, default=named, required=named is None,
-                        help="folder of real data; by default $CHROME_REAL_DATA")  # fmt: skip
-    data = parser.parse_args().data
+    data = parser(__doc__, real_data=True).parse_args().data
     table = data / "roadmap/57epigenomes.RPKM.pc.gz"
     genes = read_gtf(data / "annotation/gencode_10_genes.gtf.gz").genes
     cell_types = next(read_lines(table))[1].split()[1:]

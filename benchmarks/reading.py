@@ -8,8 +8,6 @@ bigWig tracks (E116) round the genes of GENCODE v10, one process, in turn.
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from isal import igzip
 
 from benchmarks.accuracy import MARKS
+from benchmarks.arguments import parser
 from chromeprep.annotation import read_gtf
 from chromeprep.binning import bin_signal
 from chromeprep.chromosomes import reconcile
@@ -58,12 +57,9 @@ def write_gtf(path: Path) -> int:
 
 def main() -> None:
     """Time both and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    named = os.environ.get("CHROME_REAL_DATA")
-    parser.add_argument("--data", type=Path, default=named, required=named is None,
-                        help="folder of real data; by default $CHROME_REAL_DATA")  # fmt: skip
-    parser.add_argument("-n", type=int, default=3, help="rounds")
-    arguments = parser.parse_args()
+    options = parser(__doc__, real_data=True)
+    options.add_argument("-n", type=int, default=3, help="rounds")
+    arguments = options.parse_args()
     folder = arguments.data
     windows = Windows()
     genes = read_gtf(folder / "annotation/gencode_10_genes.gtf.gz").genes

@@ -9,7 +9,6 @@ cell types, and ``chromemodel adapt`` with the demo's settings. Writes the table
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from statistics import mean
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy import call
+from benchmarks.arguments import parser
 from chromemodel.data.normalise import fit_scale, z_score
 from chromemodel.data.splits import hash_unit
 from chromemodel.evaluate.baselines import fit_logistic
@@ -42,10 +42,10 @@ class Cell(NamedTuple):
 
 def main() -> None:
     """Run what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/simulated"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("-o", "--output", type=Path, default=Path("results/simulated"))
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = options.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     classical: dict[str, list[tuple[float, ...]]] = {}
     adapted: dict[str, list[float]] = {}

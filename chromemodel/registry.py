@@ -7,7 +7,7 @@ can list the names without importing torch.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from chromeprep.errors import did_you_mean
@@ -82,19 +82,6 @@ class Registry(Generic[T]):
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered already")
         self._entries[name] = Entry(name, target, summary, reference)
-
-    def registering(self, name: str, *, summary: str, reference: str = "") -> Callable[[T], T]:
-        """Return a class decorator that registers, for models outside this package."""
-
-        def decorate(cls: T) -> T:
-            self.register(name, cls, summary=summary, reference=reference)
-            return cls
-
-        return decorate
-
-    def remove(self, name: str) -> None:
-        """Take an entry away again."""
-        del self._entries[name]
 
     def entry(self, name: str) -> Entry:
         """Return an entry by name.

@@ -141,10 +141,11 @@ def test_registry_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="no model 'transferchrom'; did you mean 'transferchrome'"):
         MODELS.load("transferchrom")
     registry: Registry[type] = Registry("thing")
-    registry.registering("a", summary="one")(int)
+    assert "a" not in registry
+    assert registry.names() == []
+    registry.register("a", int, summary="one")
     assert registry.load("a") is int
     with pytest.raises(ValueError, match="'a' is registered already"):
         registry.register("a", str, summary="two")
-    registry.remove("a")
-    assert "a" not in registry
-    assert registry.names() == []
+    assert "a" in registry
+    assert registry.names() == ["a"]
