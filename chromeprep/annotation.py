@@ -25,8 +25,8 @@ _ATTRIBUTES = {
 _CONFLICTS_SHOWN = 3
 
 
-class _Feature(NamedTuple):
-    """One line of a GTF, 0-based half-open."""
+class Feature(NamedTuple):
+    """One line of a GTF, 0-based half-open; `text` is all of it."""
 
     line: int
     chrom: str
@@ -53,7 +53,7 @@ class _Feature(NamedTuple):
 class _Gene(NamedTuple):
     """A gene as it grows from one or more lines of the same id."""
 
-    first: _Feature
+    first: Feature
     start: int
     end: int
 
@@ -133,10 +133,10 @@ def read_gtf(path: str | Path, gene_types: Sequence[str] = ("protein_coding",)) 
 
 def _collect(path: Path, feature: bytes) -> tuple[dict[str, _Gene], int, int]:
     genes: dict[str, _Gene] = {}
-    conflicts: dict[str, list[_Feature]] = {}
+    conflicts: dict[str, list[Feature]] = {}
     par_y: set[str] = set()
     unstranded: set[str] = set()
-    for entry in _features(path, feature):
+    for entry in read_features(path, feature):
         if is_par_y(entry.gene_id):
             par_y.add(entry.gene_id)
         elif entry.strand == ".":
@@ -154,8 +154,14 @@ def _collect(path: Path, feature: bytes) -> tuple[dict[str, _Gene], int, int]:
     return genes, len(par_y), len(unstranded - genes.keys())
 
 
-def _features(path: Path, feature: bytes) -> Iterator[_Feature]:
-    """Yield the lines of one feature; the others are only checked for their number of columns."""
+def read_features(path: Path, feature: bytes) -> Iterator[Feature]:
+    """Yield the lines of one feature; the others are only checked for their number of columns.
+
+    Raises
+    ------
+    AnnotationError
+        Where a line is malformed.
+    """
     needle = b"\t" + feature + b"\t"
     lines_before = 0
     for block in read_blocks(path, AnnotationError):
@@ -196,7 +202,7 @@ def _columns(text: bytes) -> str:
     return f"{count} column{'s' * (count > 1)} separated by tabs, expected {_GTF_COLUMNS}"
 
 
-def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Feature:
+def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> Feature:
     def malformed(what: str, hint: str | None = None) -> AnnotationError:
         return AnnotationError(
             f"malformed GTF: {what}: {_show(text)}", path=path, line=number, hint=hint
@@ -223,7 +229,7 @@ def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> _Featur
             "no gene_id", "this looks like GFF3; convert it: gffread -T in.gff3 -o out.gtf"
             if gff3 else None,
         )  # fmt: skip
-    return _Feature(
+    return Feature(
         line=number,
         chrom=fields[0].decode(),
         start=start,
@@ -246,7 +252,7 @@ def _show(text: bytes, most: int = 120) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def _conflict(path: Path, conflicts: dict[str, list[_Feature]]) -> AnnotationError:
+def _conflict(path: Path, conflicts: dict[str, list[Feature]]) -> AnnotationError:
     lines = []
     for features in list(conflicts.values())[:_CONFLICTS_SHOWN]:
         lines += [f"  line {entry.line}: {_show(entry.text)}" for entry in features[:2]]
@@ -261,16 +267,28 @@ def _conflict(path: Path, conflicts: dict[str, list[_Feature]]) -> AnnotationErr
 
 
 def _of_type(genes: list[_Gene], wanted: Sequence[str], path: Path) -> list[_Gene]:
+    kept = of_type([gene.first.gene_type for gene in genes], wanted, path)
+    return [gene for gene, keep in zip(genes, kept, strict=True) if keep]
+
+
+def of_type(gene_types: Sequence[str], wanted: Sequence[str], path: Path) -> list[bool]:
+    """Say of each gene whether its type is a wanted one, as `read_gtf` chooses them.
+
+    Raises
+    ------
+    AnnotationError
+        Where no gene is of a wanted type.
+    """
     if not wanted or "any" in wanted:
-        return genes
-    known = sorted({gene.first.gene_type for gene in genes} - {""})
+        return [True] * len(gene_types)
+    known = sorted(set(gene_types) - {""})
     if not known:
         _log.info(
             "%s: has neither gene_type nor gene_biotype; all %s genes are kept",
             path,
-            f"{len(genes):,}",
+            f"{len(gene_types):,}",
         )
-        return genes
+        return [True] * len(gene_types)
     for name in wanted:
         if name not in known:
             raise AnnotationError(
@@ -278,4 +296,4 @@ def _of_type(genes: list[_Gene], wanted: Sequence[str], path: Path) -> list[_Gen
                 path=path,
                 hint=f"--gene-type any keeps all; there are {shorten(known)}",
             )
-    return [gene for gene in genes if gene.first.gene_type in wanted]
+    return [name in wanted for name in gene_types]

@@ -1,46 +1,48 @@
-"""Genes x tracks -> signal of shape (genes, marks, bins)."""
+"""Genes x files -> bins of each gene, in transcript direction, many files at a time."""
 
 from __future__ import annotations
 
-import signal as signals_of_the_system
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from chromeprep.errors import ChromeError
 from chromeprep.format.model import GeneTable
-from chromeprep.signals import Track
-from chromeprep.windows import Windows, by_chromosome
+from chromeprep.signals import Targets, Track, TrackBins
+from chromeprep.windows import Windows
 
 Progress = Callable[[int, int], None]
 
+_STEPS = 1000  # of a progress report
 
-class _Task(NamedTuple):
-    """One chromosome of one track."""
 
-    mark: int
-    rows: NDArray[np.int64]
+class TrackJob(NamedTuple):
+    """A file to read.
+
+    Attributes
+    ----------
+    track
+        The file.
+    names
+        Chromosome of the genes -> name in the file; must hold all of them.
+    lengths
+        Name in the file -> length in bp.
+    """
+
     track: Track
-    chrom: str
-    starts: NDArray[np.int64]
-    windows: Windows
+    names: Mapping[str, str]
+    lengths: Mapping[str, int]
 
 
-def bin_signal(
+def read_tracks(
     genes: GeneTable,
     windows: Windows,
-    tracks: Sequence[Track],
-    names: Sequence[Mapping[str, str]],
+    jobs: Sequence[TrackJob],
     *,
     threads: int = 1,
     progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """Read the signal of every track in the bins of every gene, in transcript direction.
+) -> Iterator[tuple[int, TrackBins]]:
+    """Read files and yield (number of the job, its bins) as they are done.
 
     Parameters
     ----------
@@ -48,81 +50,83 @@ def bin_signal(
         In the order wanted.
     windows
         Their width and bins.
-    tracks
-        One a mark, in the order wanted.
-    names
-        For each track, chromosome of the genes -> name in that track; must hold all of them.
+    jobs
+        The files.
     threads
-        Processes that read at a time.
+        How many may work at a time: on a file each, and where there are fewer files together.
     progress
-        Called with (tasks done, tasks in all) after each chromosome of each track.
+        Called with (steps done, steps in all), from any thread but never by two at a time.
 
-    Returns
-    -------
-    ndarray of float32, shape (genes, marks, bins)
-        Bin 0 lies farthest upstream of the TSS.
+    Yields
+    ------
+    int, TrackBins
+        The values have the shape (genes, bins); bin 0 lies farthest upstream of the TSS.
 
     Raises
     ------
     SignalError
-        Where a track cannot be read.
-    ChromeError
-        Where one of several processes was killed.
+        Where a file cannot be read; the other threads are then stopped.
     """
-    signal = np.zeros((len(genes), len(tracks), windows.n_bins), dtype=np.float32)
     starts = windows.starts(genes)
     reverse = genes.strand == "-"
-    chromosomes = by_chromosome(genes.chrom)
-    tasks = [
-        _Task(mark, rows, track, names[mark][chrom], starts[rows], windows)
-        for mark, track in enumerate(tracks)
-        for chrom, rows in chromosomes.items()
-    ]
-    # The long ones first, so that no process is left with one at the end.
-    tasks.sort(key=lambda task: -len(task.rows))
-    for done, (task, bins) in enumerate(_run(tasks, threads), start=1):
-        flip = reverse[task.rows]
-        bins[flip] = bins[flip, ::-1]
-        signal[task.rows, task.mark] = bins
-        if progress is not None:
-            progress(done, len(tasks))
-    return signal
+    meter = _Meter(len(jobs), progress)
 
+    def read(job: TrackJob, own_threads: int) -> TrackBins:
+        chrom = [job.names[name] for name in genes.chrom]
+        targets = Targets.build(chrom, starts, job.lengths, windows.n_bins, windows.bin_size_bp)
+        bins = job.track.read(targets, threads=own_threads, tick=meter.tick)
+        bins.values[reverse] = bins.values[reverse, ::-1]
+        return bins
 
-def _run(tasks: list[_Task], threads: int) -> Iterator[tuple[_Task, NDArray[np.float32]]]:
-    if threads <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            yield task, _read(task)
+    workers = min(threads, len(jobs))
+    if workers <= 1:
+        for number, job in enumerate(jobs):
+            yield number, read(job, threads)
+        meter.finish()
         return
-    # Spawned, not forked: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(
-        max_workers=min(threads, len(tasks)),
-        mp_context=get_context("spawn"),
-        initializer=_leave_interrupts_to_the_parent,
-    )
-    finished = False
-    try:
-        futures = {pool.submit(_read, task): task for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-        finished = True
-    except BrokenProcessPool as error:
-        raise ChromeError(
-            "a process that was reading the signal was killed",
-            hint="out of memory, perhaps: try a smaller --threads",
-        ) from error
-    finally:
-        if not finished:
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {
+            pool.submit(read, job, -(-threads // workers)): number
+            for number, job in enumerate(jobs)
+        }
+        try:
+            for future in as_completed(list(futures)):
+                yield futures.pop(future), future.result()
+        finally:
             # After an error or an interrupt nobody wants to wait for what is being read.
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
+            meter.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+    meter.finish()
 
 
-def _read(task: _Task) -> NDArray[np.float32]:
-    windows = task.windows
-    return task.track.read_bins(task.chrom, task.starts, windows.n_bins, windows.bin_size_bp)
+class _Stopped(Exception):  # noqa: N818 (it is no error)
+    """Raised in a thread whose work nobody waits for any more."""
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signals_of_the_system.signal(signals_of_the_system.SIGINT, signals_of_the_system.SIG_IGN)
+class _Meter:
+    """Adds up what the threads have read, and stops them."""
+
+    def __init__(self, n_jobs: int, progress: Progress | None) -> None:
+        self._n_jobs = n_jobs
+        self._progress = progress
+        self._done = 0.0
+        self._reported = 0
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def tick(self, share: float) -> None:
+        if self._stopped:
+            raise _Stopped
+        with self._lock:
+            self._done += share / self._n_jobs
+            steps = min(int(self._done * _STEPS), _STEPS)
+            if self._progress is not None and steps > self._reported:
+                self._reported = steps
+                self._progress(steps, _STEPS)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def finish(self) -> None:
+        if self._progress is not None:
+            self._progress(_STEPS, _STEPS)

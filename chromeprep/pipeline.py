@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.annotation import read_gtf
-from chromeprep.binning import Progress, bin_signal
+from chromeprep.assay import (
+    Assay,
+    Combination,
+    Combined,
+    check_assay,
+    combine,
+    rule_in_words,
+    units_in_words,
+)
+from chromeprep.binning import Progress, TrackJob, read_tracks
 from chromeprep.chromosomes import reconcile
-from chromeprep.errors import FormatError, MismatchError, shorten
-from chromeprep.expression import (
-    ExpressionColumn,
-    Labels,
-    median_labels,
-    read_expression,
-)
-from chromeprep.format import (
-    ChromeBins,
-    Description,
-    FileAttributes,
-    GeneTable,
-    MarkTable,
-    read_description,
-)
+from chromeprep.expression import ExpressionColumn, Ids, read_expression
+from chromeprep.format import ChromeBins, Description, FileAttributes, GeneTable, MarkTable
 from chromeprep.format.schema import LABEL_RULES
+from chromeprep.like import like_marks, read_like, select_like, warn_of_differences
 from chromeprep.marks import order_marks
 from chromeprep.provenance import fingerprint, record
-from chromeprep.selection import (
-    Selection,
-    Step,
-    TrackFile,
-    check_positions,
-    chromosome_lengths,
-    join_known,
-    missing_chromosomes,
-    select_genes,
-    with_expression,
-)
-from chromeprep.signals import Track
+from chromeprep.regions import bins_touching
+from chromeprep.selection import Selection, TrackFile, chromosome_lengths, select_genes
+from chromeprep.signals import TrackBins
+from chromeprep.tracks import describe
 from chromeprep.windows import Windows
 
 _log = logging.getLogger(__name__)
 
-_UNITS_OF_EXPRESSION = {
-    "rpkm", "fpkm", "tpm", "cpm", "count", "counts", "expression", "value"
-}  # fmt: skip
-
 DEFAULT_WINDOWS = Windows()
+DEFAULT_COMBINATION = Combination()
+
+BlacklistAction = Literal["mask", "drop"]
 
 
 @dataclass(frozen=True)
@@ -62,21 +52,35 @@ class BinRequest:
     marks are those of that file.
     """
 
-    tracks: Mapping[str, Track]
+    assays: tuple[Assay, ...]
     gtf: Path | None = None
     like: Path | None = None
     expression: Path | None = None
     expression_column: str | None = None
+    expression_ids: Ids = "id"
     cell_type: str | None = None
     assembly: str | None = None
+    chrom_sizes: Path | None = None
     windows: Windows = DEFAULT_WINDOWS
     neighbour_distance_bp: int = 5000
     gene_types: tuple[str, ...] = ("protein_coding",)
     gene_list: Path | None = None
     regions: Path | None = None
+    blacklist: Path | None = None
+    blacklist_action: BlacklistAction = "mask"
     uncovered: str = "zero"
+    combination: Combination = DEFAULT_COMBINATION
+    engine: str = "fast"
     threads: int = 1
     argv: tuple[str, ...] = ()
+
+
+class _Opened(NamedTuple):
+    """An assay whose files have been looked at."""
+
+    assay: Assay
+    files: list[TrackFile]
+    units: str
 
 
 def bin_tracks(request: BinRequest, progress: Progress | None = None) -> ChromeBins:
@@ -87,49 +91,117 @@ def bin_tracks(request: BinRequest, progress: Progress | None = None) -> ChromeB
     request
         What to bin.
     progress
-        Called with (tasks done, tasks in all).
+        Called with (steps done, steps in all).
 
     Raises
     ------
     ChromeError
         Any of the tree, where an input is wrong or two do not fit.
     """
-    like = None if request.like is None else _read_like(request.like)
-    marks = order_marks(request.tracks) if like is None else _like_marks(request, like)
-    tracks = [request.tracks[mark] for mark in marks]
-    infos = [TrackFile(track.path, track.info()) for track in tracks]
+    like = None if request.like is None else read_like(request.like, request.assembly)
+    assays, files = _open(request, like)
     table = None
     if request.expression is not None:
-        table = read_expression(request.expression, request.expression_column, request.cell_type)
-    if like is None:
+        table = read_expression(
+            request.expression, request.expression_column, request.cell_type, request.expression_ids
+        )
+    if like is None or request.like is None:
         windows = request.windows
-        selection = _select(request, infos, table)
+        selection = _select(request, files, table)
     else:
         windows = Windows(like.attributes.flank_bp, like.attributes.bin_size_bp)
-        selection = _select_like(request, like, infos, table)
+        warn_of_differences(request.like, like, request.uncovered, str(request.blacklist or ""))
+        selection = select_like(request.like, like, files, table, request.expression)
     _report(selection)
-    lengths = chromosome_lengths(selection.genes, infos)
+    lengths = chromosome_lengths(selection.genes, files)
     genes = _with_bins_outside(selection.genes, windows, lengths)
-    names = [reconcile(lengths, entry.info.chromosomes) for entry in infos]
-    _report_renamed(names, infos)
-    signal = bin_signal(genes, windows, tracks, names, threads=request.threads, progress=progress)
+    _report_renamed(files, lengths)
+    signal, combined = _read(request, assays, genes, windows, lengths, progress)
+    if request.blacklist is not None and request.blacklist_action == "mask":
+        _mask(signal, genes, windows, lengths, request.blacklist)
     _warn_if_mostly_empty(signal)
     return ChromeBins(
         attributes=_attributes(request, windows, selection, table, like),
         genes=genes,
-        marks=MarkTable.build(
-            marks,
-            signal,
-            source=[str(track.path) for track in tracks],
-            units=[entry.info.units for entry in infos],
-            count_rule=[entry.info.count_rule for entry in infos],
-            fingerprint=[fingerprint(track.path) for track in tracks],
-            n_mapped=[entry.info.n_mapped for entry in infos],
-        ),
+        marks=_marks(request, assays, combined, signal),
         chromosomes=lengths,
         provenance=(_provenance(request, selection),),
         signal=signal,
     )
+
+
+def _open(request: BinRequest, like: Description | None) -> tuple[list[_Opened], list[TrackFile]]:
+    """Put the assays in order, open all their files, and describe these together."""
+    given = {assay.mark: assay for assay in request.assays}
+    if like is None or request.like is None:
+        order = order_marks(given)
+    else:
+        order = like_marks(request.like, like, list(given))
+    files = describe(
+        [track for mark in order for track in given[mark].files],
+        chrom_sizes=request.chrom_sizes,
+        like=like.chromosomes if like is not None else None,
+        assembly=request.assembly,
+    )
+    opened = []
+    left = iter(files)
+    for mark in order:
+        own = [next(left) for _ in given[mark].files]
+        units = check_assay(given[mark], [file.info for file in own])
+        opened.append(_Opened(given[mark], own, units))
+    return opened, files
+
+
+def _read(
+    request: BinRequest,
+    assays: Sequence[_Opened],
+    genes: GeneTable,
+    windows: Windows,
+    lengths: Mapping[str, int],
+    progress: Progress | None,
+) -> tuple[NDArray[np.float32], list[Combined]]:
+    """Return the signal, shape (genes, marks, bins), and what else is known of each mark."""
+    signal = np.zeros((len(genes), len(assays), windows.n_bins), dtype=np.float32)
+    jobs, owners = [], []
+    for mark, opened in enumerate(assays):
+        for track, file in zip(opened.assay.files, opened.files, strict=True):
+            names = reconcile(lengths, file.chromosomes)
+            jobs.append(TrackJob(track, names, file.chromosomes))
+            owners.append(mark)
+    held: dict[int, TrackBins] = {}
+    done: dict[int, Combined] = {}
+    waiting = Counter(owners)
+    for number, bins in read_tracks(
+        genes, windows, jobs, threads=request.threads, progress=progress
+    ):
+        held[number] = bins
+        mark = owners[number]
+        waiting[mark] -= 1
+        if waiting[mark]:
+            continue
+        own = [held.pop(job) for job, owner in enumerate(owners) if owner == mark]
+        opened = assays[mark]
+        done[mark] = combine(
+            opened.assay, own, opened.units, request.combination, windows.bin_size_bp
+        )
+        signal[:, mark] = done[mark].values
+        done[mark] = done[mark]._replace(values=signal[:0, mark])  # the copy may go
+    return signal, [done[mark] for mark in range(len(assays))]
+
+
+def _mask(
+    signal: NDArray[np.float32],
+    genes: GeneTable,
+    windows: Windows,
+    lengths: Mapping[str, int],
+    blacklist: Path,
+) -> None:
+    touched = bins_touching(genes, windows, lengths, blacklist)
+    _log.info(
+        "%s: %s of %s bins touch the blacklist and are masked", blacklist,
+        f"{int(touched.sum()):,}", f"{touched.size:,}",
+    )  # fmt: skip
+    signal[np.broadcast_to(touched[:, None, :], signal.shape)] = np.nan
 
 
 def _select(
@@ -157,84 +229,8 @@ def _select(
         neighbour_distance_bp=request.neighbour_distance_bp,
         gene_list=request.gene_list,
         regions=request.regions,
+        blacklist=request.blacklist if request.blacklist_action == "drop" else None,
     )
-
-
-def _read_like(path: Path) -> Description:
-    like = read_description(path)
-    if like.attributes.orientation != "5p-to-3p" or not all(like.genes.chrom):
-        raise FormatError(
-            "does not say where its genes are, so no other tracks can be binned like it", path=path
-        )
-    return like
-
-
-def _like_marks(request: BinRequest, like: Description) -> list[str]:
-    marks = like.mark_names
-    missing = [mark for mark in marks if mark not in request.tracks]
-    extra = [mark for mark in request.tracks if mark not in marks]
-    if missing or extra:
-        found = [f"no track for {shorten(missing)}"] if missing else []
-        found += [f"{shorten(extra)} not in it"] if extra else []
-        raise MismatchError(
-            f"has the marks {', '.join(marks)}: {'; '.join(found)}",
-            path=request.like,
-            hint="give one track for each of its marks, or leave --like out and give --gtf",
-        )
-    return marks
-
-
-def _select_like(
-    request: BinRequest,
-    like: Description,
-    tracks: Sequence[TrackFile],
-    table: ExpressionColumn | None,
-) -> Selection:
-    known = like.attributes.assembly
-    if request.assembly not in (None, known) and "unknown" not in (known, request.assembly):
-        raise MismatchError(
-            f"is of assembly {known}, not {request.assembly}",
-            path=request.like,
-            hint="genes keep their positions only within one assembly; give --gtf instead",
-        )
-    if request.uncovered != like.attributes.uncovered:
-        _log.warning(
-            "%s: was binned with --uncovered %s, this file is with %s", request.like,
-            like.attributes.uncovered, request.uncovered,
-        )  # fmt: skip
-    genes = like.genes
-    for track in tracks:
-        missing = missing_chromosomes(genes, track)
-        if missing:
-            raise MismatchError(
-                f"has no {shorten(missing)}, where {sum(missing.values()):,} of the genes of "
-                f"{request.like} are",
-                path=track.path,
-                hint="bin that file again without them (--genes, --regions), or give --gtf here",
-            )
-    check_positions(genes, tracks)
-    for chrom, length in chromosome_lengths(genes, tracks).items():
-        if like.chromosomes.get(chrom, length) != length:
-            raise MismatchError(
-                f"was binned where {chrom} has {like.chromosomes[chrom]:,} bp; "
-                f"in {tracks[0].path} it has {length:,}",
-                path=request.like,
-                hint="another assembly? give --gtf instead of --like",
-            )
-    blank = GeneTable.build(genes.gene_id, genes.chrom, genes.start, genes.end, genes.strand,
-                            genes.gene_name, genes.gene_type)  # fmt: skip
-    steps: tuple[Step, ...] = (Step(len(genes), f"genes as in {request.like}"),)
-    if table is None:
-        return Selection(blank, float("nan"), steps)
-    values = join_known(blank, table, str(request.like), request.expression)
-    labels: Labels = median_labels(values)
-    steps += (
-        Step(
-            int((labels.label >= 0).sum()),
-            "of them known to the expression table; the median is theirs",
-        ),
-    )
-    return Selection(with_expression(blank, values, labels), labels.threshold, steps)
 
 
 def _warn_if_mostly_empty(signal: NDArray[np.float32]) -> None:
@@ -259,9 +255,7 @@ def _attributes(
     like: Description | None,
 ) -> FileAttributes:
     # A column is often named after the cell type, as in REMC's tables, but not always.
-    column = None
-    if table is not None and table.column.lower() not in _UNITS_OF_EXPRESSION:
-        column = table.column
+    column = None if table is None else table.cell_type
     return FileAttributes(
         bin_size_bp=windows.bin_size_bp,
         flank_bp=windows.flank_bp,
@@ -273,17 +267,69 @@ def _attributes(
             like.attributes.neighbour_distance_bp if like else request.neighbour_distance_bp
         ),
         uncovered=request.uncovered,
-        expression_source="" if table is None else f"{request.expression}:{table.column}",
+        expression_source="" if table is None else f"{request.expression}:{table.described}",
+        blacklist="" if request.blacklist is None else str(request.blacklist),
+        blacklist_action="none" if request.blacklist is None else request.blacklist_action,
+    )
+
+
+def _marks(
+    request: BinRequest,
+    assays: Sequence[_Opened],
+    combined: Sequence[Combined],
+    signal: NDArray[np.float32],
+) -> MarkTable:
+    how = request.combination
+
+    def joined(tracks: Sequence[TrackFile]) -> str:
+        return ";".join(str(track.path) for track in tracks)
+
+    def own(opened: _Opened) -> list[TrackFile]:
+        return opened.files[: len(opened.assay.tracks)]
+
+    table = MarkTable.build(
+        [opened.assay.mark for opened in assays],
+        signal,
+        source=[joined(own(opened)) for opened in assays],
+        units=[
+            units_in_words(opened.units, how, controlled=bool(opened.assay.controls))
+            for opened in assays
+        ],
+        count_rule=[
+            rule_in_words(opened.files[0].info.count_rule, opened.units, how, opened.assay)
+            for opened in assays
+        ],
+        fingerprint=[
+            "; ".join(fingerprint(file.path) for file in own(opened)) for opened in assays
+        ],
+        n_mapped=[entry.n_mapped for entry in combined],
+    )
+    controls = [joined(opened.files[len(opened.assay.tracks) :]) for opened in assays]
+    return replace(
+        table,
+        extra={
+            "n_counted": np.array([entry.n_counted for entry in combined], dtype=np.int64),
+            "scale_factor": np.array([entry.scale_factor for entry in combined]),
+            "control": np.array(controls, dtype=object),
+            "control_factor": np.array([entry.control_factor for entry in combined]),
+        },
     )
 
 
 def _provenance(request: BinRequest, selection: Selection) -> str:
-    inputs: dict[str, str | Path] = {mark: track.path for mark, track in request.tracks.items()}
-    for role in ("gtf", "like", "expression", "gene_list", "regions"):
+    inputs: dict[str, str | Path] = {}
+    for assay in request.assays:
+        for role, tracks in ((assay.mark, assay.tracks), (f"{assay.mark} control", assay.controls)):
+            for number, track in enumerate(tracks, start=1):
+                inputs[role if number == 1 else f"{role} #{number}"] = track.path
+    for role in ("gtf", "like", "expression", "chrom_sizes", "gene_list", "regions", "blacklist"):
         path = getattr(request, role)
         if path is not None:
             inputs[role] = path
-    return record(request.argv, inputs, {"genes": [step._asdict() for step in selection.steps]})
+    details: dict[str, object] = {"genes": [step._asdict() for step in selection.steps]}
+    if request.engine != "fast":
+        details["engine"] = request.engine
+    return record(request.argv, inputs, details)
 
 
 def _report(selection: Selection) -> None:
@@ -298,9 +344,10 @@ def _report(selection: Selection) -> None:
         )
 
 
-def _report_renamed(names: Sequence[Mapping[str, str]], tracks: Sequence[TrackFile]) -> None:
-    for mapping, track in zip(names, tracks, strict=True):
-        renamed = [(ours, theirs) for ours, theirs in mapping.items() if ours != theirs]
+def _report_renamed(tracks: Sequence[TrackFile], lengths: Mapping[str, int]) -> None:
+    for track in tracks:
+        names = reconcile(lengths, track.chromosomes)
+        renamed = [(ours, theirs) for ours, theirs in names.items() if ours != theirs]
         if renamed:
             _log.info(
                 "%s: names chromosomes otherwise; %s of the annotation is read from %s, and so on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ from chromeprep.chromosomes import reconcile
 from chromeprep.errors import AnnotationError, shorten
 from chromeprep.format.ids import cut_version
 from chromeprep.format.model import GeneTable
+from chromeprep.signals.targets import Targets
 from chromeprep.textfiles import read_lines
+from chromeprep.windows import Windows
 
 _log = logging.getLogger(__name__)
 
@@ -125,6 +128,59 @@ def windows_inside(
             hint="are they of the same assembly? a smaller --flank lets more genes in",
         )
     return inside
+
+
+def bins_touching(
+    genes: GeneTable, windows: Windows, lengths: Mapping[str, int], path: str | Path
+) -> NDArray[np.bool_]:
+    """Say which bins have a base in the regions of a BED file.
+
+    Parameters
+    ----------
+    genes
+        The genes, with positions.
+    windows
+        Their width and bins.
+    lengths
+        Of the chromosomes of the genes in bp.
+    path
+        A BED file, plain or gzipped.
+
+    Returns
+    -------
+    ndarray of bool, shape (genes, bins)
+        In transcript direction.
+
+    Raises
+    ------
+    AnnotationError
+        Where a line is malformed.
+    """
+    from chromeprep.signals.kernels import add_overlap
+
+    targets = Targets.build(
+        genes.chrom, windows.starts(genes), lengths, windows.n_bins, windows.bin_size_bp
+    )
+    counts = np.zeros((targets.n_windows, targets.n_bins), dtype=np.int32)
+    regions = _read_bed(path)
+    names = reconcile(targets.chromosomes, {region.Chromosome for region in regions})
+    numbers = {names[name]: row for row, name in enumerate(targets.chromosomes) if name in names}
+    for region in regions:
+        chrom = numbers.get(region.Chromosome)
+        if chrom is None:
+            continue
+        end = min(region.End, int(targets.lengths[chrom]))
+        if region.Start < end:
+            add_overlap(
+                region.Start, end, targets.offsets[chrom], targets.offsets[chrom + 1],
+                targets.starts, targets.tiles, targets.tile_offsets[chrom], targets.bin_size_bp,
+                counts,
+            )  # fmt: skip
+    touched = np.empty(counts.shape, dtype=bool)
+    touched[targets.order] = counts > 0
+    reverse = genes.strand == "-"
+    touched[reverse] = touched[reverse, ::-1]
+    return touched
 
 
 def _read_bed(path: str | Path) -> list[_Region]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from chromeprep.annotation import Annotation
 from chromeprep.chromosomes import is_mitochondrial, natural_key, reconcile
-from chromeprep.errors import ExpressionError, MismatchError, shorten
-from chromeprep.expression import ExpressionColumn, Labels, join_expression, median_labels
+from chromeprep.errors import AnnotationError, ExpressionError, MismatchError, shorten
+from chromeprep.expression import ExpressionColumn, Labels, join_genes, median_labels
 from chromeprep.format.model import GeneTable
-from chromeprep.regions import genes_in_list, windows_inside
+from chromeprep.regions import bins_touching, genes_in_list, windows_inside
 from chromeprep.signals import TrackInfo
 from chromeprep.windows import Windows, neighbour_filter, order_by_position
 
@@ -37,9 +37,10 @@ class Selection(NamedTuple):
 
 
 class TrackFile(NamedTuple):
-    """A track's path and what `info` said of it."""
+    """A file that knows chromosomes: its path, their lengths, and what `info` said of a track."""
 
     path: Path
+    chromosomes: Mapping[str, int]
     info: TrackInfo
 
 
@@ -54,11 +55,13 @@ def select_genes(
     neighbour_distance_bp: int = 5000,
     gene_list: str | Path | None = None,
     regions: str | Path | None = None,
+    blacklist: str | Path | None = None,
 ) -> Selection:
     """Choose and label genes, in the paper's order of steps.
 
     Genes that the expression table knows; the neighbour filter; the label, by the median of what
-    is left; then the user's own list and regions; last the chromosomes that every track has.
+    is left; then the user's own list and regions; the chromosomes that every track has; last the
+    genes whose window touches a region of the blacklist are dropped.
 
     Raises
     ------
@@ -92,6 +95,16 @@ def select_genes(
     genes, lost = _on_chromosomes(genes, tracks, gtf)
     steps.append(Step(len(genes), f"on chromosomes that every track has{lost}"))
     check_positions(genes, tracks)
+    if blacklist is not None:
+        lengths = chromosome_lengths(genes, tracks)
+        clean = np.invert(bins_touching(genes, windows, lengths, blacklist).any(axis=1))
+        if not clean.any():
+            raise AnnotationError(
+                f"touches the window of every one of the {len(genes):,} genes", path=blacklist,
+                hint="--blacklist-action mask leaves out only the bins",
+            )  # fmt: skip
+        genes = genes.take(clean)
+        steps.append(Step(len(genes), f"with no region of {blacklist} in their window"))
     return Selection(genes, threshold, tuple(steps))
 
 
@@ -114,14 +127,19 @@ def join_known(
     expression_path
         The file of the table, for the message.
     """
-    values = join_expression(genes.gene_id, expression.values)
+    values = join_genes(genes, expression)
     if np.isnan(values).all():
+        what, ours = (
+            ("ids", genes.gene_id) if expression.ids == "id" else ("symbols", genes.gene_name)
+        )
         raise ExpressionError(
-            f"knows none of the {len(genes):,} genes of {source}; its first ids are "
+            f"knows none of the {len(genes):,} genes of {source}; its first {what} are "
             f"{shorten(list(expression.values)[:3])}, those of the genes "
-            f"{shorten(genes.gene_id[:3])}",
+            f"{shorten(name or '(none)' for name in ours[:3])}",
             path=expression_path,
-            hint="both must use the same kind of gene id",
+            hint="both must use the same kind of gene id; --expression-ids symbol joins by symbol"
+            if expression.ids == "id"
+            else "the genes may have no symbols; --expression-ids id joins by gene id",
         )
     return values
 
@@ -139,7 +157,7 @@ def check_positions(genes: GeneTable, tracks: Sequence[TrackFile]) -> None:
     """
     for chrom in dict.fromkeys(genes.chrom):
         lengths = {
-            track.path: track.info.chromosomes[reconcile([chrom], track.info.chromosomes)[chrom]]
+            track.path: track.chromosomes[reconcile([chrom], track.chromosomes)[chrom]]
             for track in tracks
         }
         first = next(iter(lengths))
@@ -162,7 +180,7 @@ def check_positions(genes: GeneTable, tracks: Sequence[TrackFile]) -> None:
 
 def chromosome_lengths(genes: GeneTable, tracks: Sequence[TrackFile]) -> dict[str, int]:
     """Return the length of each chromosome of the genes, as the first track has it."""
-    known = tracks[0].info.chromosomes
+    known = tracks[0].chromosomes
     names = reconcile(dict.fromkeys(genes.chrom), known)
     return {chrom: known[name] for chrom, name in names.items()}
 
@@ -170,7 +188,7 @@ def chromosome_lengths(genes: GeneTable, tracks: Sequence[TrackFile]) -> dict[st
 def missing_chromosomes(genes: GeneTable, track: TrackFile) -> Mapping[str, int]:
     """Return the chromosomes of genes that a track lacks, with their numbers of genes."""
     counts = Counter(genes.chrom)
-    found = reconcile(counts, track.info.chromosomes)
+    found = reconcile(counts, track.chromosomes)
     return {chrom: count for chrom, count in counts.items() if chrom not in found}
 
 
@@ -181,7 +199,7 @@ def _on_chromosomes(
     for track in tracks:
         lacked = missing_chromosomes(genes, track)
         if len(lacked) == len(set(genes.chrom)):
-            theirs = sorted(track.info.chromosomes, key=natural_key)
+            theirs = sorted(track.chromosomes, key=natural_key)
             ours = sorted(set(genes.chrom), key=natural_key)
             raise MismatchError(
                 f"no chromosome in common: {track.path} has {shorten(theirs)}; "

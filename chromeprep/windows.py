@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,31 +126,6 @@ def by_chromosome(chrom: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
     for row, name in enumerate(chrom):
         rows.setdefault(name, []).append(row)
     return {name: np.array(found, dtype=np.int64) for name, found in rows.items()}
-
-
-def merged_spans(
-    starts: NDArray[np.int64], width_bp: int
-) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield (first base, end, rows) of each run of overlapping windows, by position.
-
-    Parameters
-    ----------
-    starts
-        First base of each window, in any order, shape (windows,).
-    width_bp
-        Of every window.
-
-    Examples
-    --------
-    >>> list(merged_spans(np.array([50, 0, 300]), 100))
-    [(0, 150, array([1, 0])), (300, 400, array([2]))]
-    """
-    order = np.argsort(starts, kind="stable")
-    if not len(order):
-        return
-    gaps = np.flatnonzero(np.diff(starts[order]) > width_bp) + 1
-    for rows in np.split(order, gaps):
-        yield int(starts[rows[0]]), int(starts[rows[-1]]) + width_bp, rows
 
 
 def _rank(names: Sequence[Any]) -> NDArray[np.int64]:

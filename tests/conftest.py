@@ -49,13 +49,18 @@ class Gene(NamedTuple):
 
 
 class Read(NamedTuple):
-    """An alignment; without `cigar` it is mapped but has none."""
+    """An alignment; without `cigar` it is mapped but has none.
+
+    `mate` is where the other read of a pair begins: chromosome and first base.
+    """
 
     chrom: str
     start: int
     cigar: str | None = "36M"
     flag: int = 0
     mapq: int = 30
+    mate: tuple[str, int] | None = None
+    template: int = 0
 
 
 class Workshop:
@@ -130,6 +135,10 @@ class Workshop:
                 entry.reference_id = names.index(read.chrom)
                 entry.reference_start = read.start
                 entry.mapping_quality = read.mapq
+                entry.template_length = read.template
+                if read.mate is not None:
+                    entry.next_reference_id = names.index(read.mate[0])
+                    entry.next_reference_start = read.mate[1]
                 if read.cigar is not None:
                     entry.cigarstring = read.cigar
                     length = entry.infer_query_length() or 0
@@ -261,6 +270,18 @@ def chromeprep(
     from chromeprep.cli import main
 
     return _run_here(main, "chromeprep", monkeypatch, capfd)
+
+
+@pytest.fixture
+def chromemodel(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    keep_process_as_it_is: None,
+) -> Callable[..., Result]:
+    """Run `chromemodel ARGUMENTS…` in this process: it need not import torch again."""
+    from chromemodel.cli import main
+
+    return _run_here(main, "chromemodel", monkeypatch, capfd)
 
 
 @pytest.fixture(scope="session")

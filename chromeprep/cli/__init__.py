@@ -11,8 +11,19 @@ from chromeprep.cli._shell import LazyGroup, run
 
 _COMMANDS = {
     "bin": ("chromeprep.cli.bin:bin_", "Bin tracks round the TSS of genes into an HDF5 file."),
+    "import": (
+        "chromeprep.cli.import_:import_",
+        "Turn a published data set (DeepChrome, DeepDiff) into a file.",
+    ),
+    "quantify": (
+        "chromeprep.cli.quantify:quantify",
+        "Count RNA-seq reads in genes: a table for --expression.",
+    ),
+    "label": ("chromeprep.cli.label:label", "Add labels from an expression table to a file."),
     "info": ("chromeprep.cli.info:info", "Show what is in a file."),
     "validate": ("chromeprep.cli.validate:validate", "Check a file against the specification."),
+    "export": ("chromeprep.cli.export:export", "Write a file as AnnData, NumPy, CSV or bedGraph."),
+    "qc": ("chromeprep.cli.qc:qc", "Draw a page of quality control, for readers and MultiQC."),
     "simulate": ("chromeprep.cli.simulate:simulate", "Write a small world to try things on."),
 }
 

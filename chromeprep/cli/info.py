@@ -43,6 +43,7 @@ def _summary(data: Description) -> dict[str, object]:
             "low": int((labels == 0).sum()),
             "unknown": int((labels < 0).sum()),
         },
+        "genes_without_position": int((data.genes.chrom == "").sum()),
         "chromosomes": dict(data.chromosomes),
         "genes_with_bins_outside": int((data.genes.bins_outside > 0).sum()),
         "gene_digest": data.genes.digest(),
@@ -54,6 +55,7 @@ def _summary(data: Description) -> dict[str, object]:
                     "fraction_nonzero", "source", "fingerprint",
                 )
             }
+            | {name: _finite(column[row]) for name, column in data.marks.extra.items()}
             for row in range(len(data.marks))
         ],
         "provenance": [_loads(line) for line in data.provenance],
@@ -86,34 +88,49 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+def _genes(summary: dict[str, object]) -> str:
+    chromosomes, without = summary["chromosomes"], summary["genes_without_position"]
+    assert isinstance(chromosomes, dict)
+    text = f"{summary['genes']:,}"
+    if chromosomes:
+        text += f" on {len(chromosomes)} chromosome{'s' * (len(chromosomes) != 1)}"
+    if without == summary["genes"]:
+        return f"{text}, positions unknown"
+    return f"{text}, positions of {without:,} unknown" if without else text
+
+
 def _table(file: Path, summary: dict[str, object]) -> str:
     attributes, labels = summary["attributes"], summary["labels"]
     assert isinstance(attributes, dict)
     assert isinstance(labels, dict)
-    marks, chromosomes = summary["marks"], summary["chromosomes"]
+    marks = summary["marks"]
     assert isinstance(marks, list)
-    assert isinstance(chromosomes, dict)
     known = labels["high"] + labels["low"]
     label = f"{labels['high']:,} high, {labels['low']:,} low, {labels['unknown']:,} unknown"
     if known:
         threshold = attributes["label_threshold"]
         rule = attributes["label_rule"] + ("" if threshold is None else f", {threshold:.4g}")
         label += f" ({100 * labels['high'] / known:.1f}% high; {rule})"
+    wide = max(7, *(len(mark["units"]) for mark in marks)) if marks else 7
     lines = [
         str(file),
         f"  cell type    {attributes['cell_type']}",
         f"  assembly     {attributes['assembly']}",
-        f"  genes        {summary['genes']:,} on {len(chromosomes)} "
-        f"chromosome{'s' * (len(chromosomes) != 1)}",
+        f"  genes        {_genes(summary)}",
         f"  labels       {label}",
         f"  bins         {attributes['n_bins']} of {attributes['bin_size_bp']} bp, "
         f"TSS ±{attributes['flank_bp']:,} bp, {attributes['orientation']}",
         f"  neighbours   {attributes['neighbour_distance_bp']:,} bp filter",
         f"  uncovered    {attributes['uncovered']}",
+        *(
+            [f"  blacklist    {attributes['blacklist']}, {attributes['blacklist_action']}"]
+            if attributes["blacklist"]
+            else []
+        ),
         f"  expression   {attributes['expression_source'] or '-'}",
         *(f"  made by      {line}" for line in _commands(summary)),
         "",
-        f"  {'mark':<12} {'units':<7} {'mean':>9} {'std':>9} {'median':>9} {'p99':>9} "
+        f"  {'mark':<12} {'units':<{wide}} {'mean':>9} {'std':>9} {'median':>9} {'p99':>9} "
         f"{'nonzero':>8}  source",
     ]
     for mark in marks:
@@ -124,6 +141,7 @@ def _table(file: Path, summary: dict[str, object]) -> str:
         nonzero = mark["fraction_nonzero"]
         share = "-" if nonzero is None else f"{100 * nonzero:.1f}%"
         lines.append(
-            f"  {mark['mark']:<12} {mark['units']:<7} {numbers} {share:>8}  {mark['source']}"
+            f"  {mark['mark']:<12} {mark['units']:<{wide}} {numbers} {share:>8}  {mark['source']}"
+            + (f" (control {mark['control']})" if mark.get("control") else "")
         )
     return "\n".join(lines)

@@ -190,6 +190,8 @@ class FileAttributes:
     neighbour_distance_bp: int = 0
     uncovered: str = "zero"
     expression_source: str = ""
+    blacklist: str = ""
+    blacklist_action: str = "none"
 
     def __post_init__(self) -> None:
         if self.n_bins < 0:

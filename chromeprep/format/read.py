@@ -110,6 +110,8 @@ def _description(file: h5py.File) -> Description:
     values: dict[str, Any] = {}
     for attribute in schema.ATTRIBUTES:
         if attribute.name not in file.attrs:
+            if attribute.optional:
+                continue
             raise FormatError(f"attribute '{attribute.name}' is missing")
         convert = {"string": str, "int": int, "float": float}[attribute.kind]
         values[attribute.field] = _convert(convert, attribute.name, file.attrs[attribute.name])

@@ -14,11 +14,14 @@ FORMAT_VERSION = 1
 ANCHOR = "tss"
 ORIENTATIONS = ("5p-to-3p", "genome", "unknown")
 COORDINATES = "0-based half-open"
-LABEL_RULES = ("expression >= median", "none")
+AS_PUBLISHED = "as published"
+LABEL_RULES = ("expression >= median", "none", AS_PUBLISHED)
 UNCOVERED = ("zero", "nan")
+BLACKLIST_ACTIONS = ("none", "mask", "drop")
 
 UNKNOWN_LABEL = -1
 UNKNOWN_COUNT = -1
+UNKNOWN_POSITION = -1
 
 Kind = Literal["string", "int", "float"]
 
@@ -29,6 +32,7 @@ class Attribute(NamedTuple):
     name: str
     kind: Kind
     doc: str
+    optional: bool = False  # files of the first releases lack it
 
     @property
     def field(self) -> str:
@@ -67,13 +71,20 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("anchor", "string", "what the window is centred on: `tss`"),
     Attribute("orientation", "string", "`5p-to-3p` (bin 0 farthest upstream), `genome`, `unknown`"),
     Attribute("coordinates", "string", "`0-based half-open`"),
-    Attribute("label-rule", "string", "`expression >= median` or `none`"),
-    Attribute("label-threshold", "float", "the median; NaN where label-rule is `none`"),
+    Attribute("label-rule", "string", "`expression >= median`, `as published` or `none`"),
+    Attribute("label-threshold", "float", "the median; NaN under any other label-rule"),
     Attribute("neighbour-distance-bp", "int", "distance of the neighbour filter; 0: not applied"),
     Attribute(
         "uncovered", "string", "uncovered bases of signal tracks: `zero` or `nan` (left out)"
     ),
     Attribute("expression-source", "string", "expression table and column; empty where none"),
+    Attribute("blacklist", "string", "BED of regions left out; empty where none", optional=True),
+    Attribute(
+        "blacklist-action",
+        "string",
+        "`mask` (bins that touch them are NaN), `drop` (genes whose window does), `none`",
+        optional=True,
+    ),
 )
 
 TABLES: tuple[Table, ...] = (
@@ -84,11 +95,11 @@ TABLES: tuple[Table, ...] = (
             Column("gene_id", "string", "unique id, version kept as the annotation has it"),
             Column("gene_name", "string", "symbol; empty where unknown"),
             Column("gene_type", "string", "biotype; empty where unknown"),
-            Column("chrom", "string", "chromosome, as the annotation names it"),
-            Column("start", "int64", "first base of the gene", units="bp"),
-            Column("end", "int64", "one past the last base of the gene", units="bp"),
-            Column("strand", "string", "`+` or `-`"),
-            Column("tss", "int64", "5' base: start on +, end - 1 on -", units="bp"),
+            Column("chrom", "string", "chromosome, as the annotation names it; empty: not known"),
+            Column("start", "int64", "first base of the gene; -1: not known", units="bp"),
+            Column("end", "int64", "one past the last base of the gene; -1: not known", units="bp"),
+            Column("strand", "string", "`+` or `-`; empty: not known"),
+            Column("tss", "int64", "5' base: start on +, end - 1 on -; -1: not known", units="bp"),
             Column("bins_outside", "int32", "bins that leave the chromosome, in whole or in part"),
             Column("expression", "float64", "value of the expression table", fill=float("nan")),
             Column("label", "int8", "1 high, 0 low, -1 unknown", fill=UNKNOWN_LABEL),

@@ -12,7 +12,7 @@ import numpy as np
 
 from chromeprep.errors import FormatError
 from chromeprep.format import schema
-from chromeprep.format.model import ChromeBins
+from chromeprep.format.model import ChromeBins, GeneTable
 from chromeprep.format.read import open_bins, read_bins
 from chromeprep.format.write import table_columns
 from chromeprep.stats import mark_statistics
@@ -48,7 +48,8 @@ def violations(path: str | Path) -> list[str]:
 def _structure(file: h5py.File) -> Iterator[str]:
     for attribute in schema.ATTRIBUTES:
         if attribute.name not in file.attrs:
-            yield f"attribute '{attribute.name}' is missing"
+            if not attribute.optional:
+                yield f"attribute '{attribute.name}' is missing"
         elif not _is_kind(file.attrs[attribute.name], attribute.kind):
             yield f"attribute '{attribute.name}' should be of kind {attribute.kind}"
     for name in ("generated-by", "creation-date"):
@@ -146,6 +147,7 @@ def _attributes(data: ChromeBins) -> Iterator[str]:
         ("coordinates", attributes.coordinates, (schema.COORDINATES,)),
         ("label-rule", attributes.label_rule, schema.LABEL_RULES),
         ("uncovered", attributes.uncovered, schema.UNCOVERED),
+        ("blacklist-action", attributes.blacklist_action, schema.BLACKLIST_ACTIONS),
     ):
         if value not in allowed:
             yield f"attribute '{name}' is '{value}', should be one of {', '.join(allowed)}"
@@ -160,29 +162,51 @@ def _genes(data: ChromeBins) -> Iterator[str]:
     elif data.attributes.label_rule == "none":
         if (genes.label != schema.UNKNOWN_LABEL).any():
             yield "/genes/label should be -1 everywhere where attribute 'label-rule' is 'none'"
-    else:
+    elif data.attributes.label_rule == schema.LABEL_RULES[0]:
         known = ~np.isnan(genes.expression)
         label = np.where(known, genes.expression >= data.attributes.label_threshold, -1)
         wrong = int((label != genes.label).sum())
         if wrong:
             yield f"/genes/label does not follow from expression and threshold in {wrong} genes"
+    yield from _positions(data)
+
+
+def _positions(data: ChromeBins) -> Iterator[str]:
+    genes = data.genes
     placed = genes.chrom != ""
-    if not np.isin(genes.strand[placed], ("+", "-")).all():
+    nowhere = (genes.strand == "") & (genes.bins_outside == 0)
+    for positions in (genes.start, genes.end, genes.tss):
+        nowhere &= positions == schema.UNKNOWN_POSITION
+    wrong = int((~placed & ~nowhere).sum())
+    if wrong:
+        yield (
+            "/genes: where chrom is empty, strand should be empty, start, end and tss -1, and "
+            f"bins_outside 0; not so in {wrong} genes"
+        )
+    yield from _placed(data, genes.take(placed))
+
+
+def _placed(data: ChromeBins, genes: GeneTable) -> Iterator[str]:
+    """Check the genes whose positions are known."""
+    if not np.isin(genes.strand, ("+", "-")).all():
         yield "/genes/strand should be + or -"
-    if (placed & ((genes.start < 0) | (genes.end <= genes.start))).any():
+    if ((genes.start < 0) | (genes.end <= genes.start)).any():
         yield "/genes/start should be at least 0 and smaller than /genes/end"
     tss = np.where(genes.strand == "-", genes.end - 1, genes.start)
-    if (placed & (genes.tss != tss)).any():
+    if (genes.tss != tss).any():
         yield "/genes/tss should be start on + and end - 1 on -"
-    missing = sorted(set(genes.chrom[placed]) - set(data.chromosomes))
-    if missing:
+    missing = sorted(set(genes.chrom) - set(data.chromosomes))
+    if missing and data.chromosomes:
         yield f"/chromosomes lacks {', '.join(missing)}"
-    elif placed.all() and data.attributes.bin_size_bp > 0:
-        lengths = np.array([data.chromosomes[name] for name in genes.chrom], dtype=np.int64)
-        if ((genes.tss < 0) | (genes.tss >= lengths)).any():
+    elif data.attributes.bin_size_bp > 0:
+        # Where no lengths are known, chromosomes are taken to be endless.
+        endless = np.iinfo(np.int64).max // 2
+        lengths = [data.chromosomes.get(name, endless) for name in genes.chrom]
+        ends = np.array(lengths, dtype=np.int64)
+        if ((genes.tss < 0) | (genes.tss >= ends)).any():
             yield "/genes/tss should lie on the chromosome"
         windows = Windows(data.attributes.flank_bp, data.attributes.bin_size_bp)
-        outside = windows.bins_outside(windows.starts(genes), lengths)
+        outside = windows.bins_outside(windows.starts(genes), ends)
         wrong = int((outside != genes.bins_outside).sum())
         if wrong:
             yield f"/genes/bins_outside does not follow from /chromosomes in {wrong} genes"
@@ -231,8 +255,9 @@ def _signal(data: ChromeBins) -> Iterator[str]:
     if np.isinf(data.signal).any():
         yield "/signal holds infinite values"
         return
-    if data.attributes.uncovered == "zero" and np.isnan(data.signal).any():
-        yield "/signal holds NaN, though attribute 'uncovered' is 'zero'"
+    unknown = data.attributes.uncovered == "nan" or data.attributes.blacklist_action == "mask"
+    if not unknown and np.isnan(data.signal).any():
+        yield "/signal holds NaN, though 'uncovered' is 'zero' and 'blacklist-action' not 'mask'"
     for row, mark in enumerate(data.marks.mark):
         for name, value in mark_statistics(data.signal[:, row, :])._asdict().items():
             stored = getattr(data.marks, name)[row]

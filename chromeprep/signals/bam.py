@@ -1,217 +1,188 @@
-"""BAM -> counts of alignments in bins."""
+"""BAM -> reads counted in bins: the file, its header and its index."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.base import TrackInfo, check_file
-from chromeprep.windows import merged_spans
+from chromeprep.signals.bam_counting import BamCounter
+from chromeprep.signals.bam_index import BamIndex, find_index, read_index
+from chromeprep.signals.base import Tick, TrackBins, TrackInfo, check_file, no_tick
+from chromeprep.signals.bgzf import BLOCK_MAGIC, find_blocks, has_end_mark, inflate, is_bgzf, mapped
+from chromeprep.signals.reads import DEFAULT_RULE, ReadRule
+from chromeprep.signals.targets import Targets
 
-if TYPE_CHECKING:
-    import pysam
-
-# Unmapped, secondary, QC-failed, duplicate, supplementary.
-EXCLUDED_FLAGS = 0xF04
-
-_ON_THE_REFERENCE = (0, 2, 3, 7, 8)  # M D N = X
-_ALIGNMENTS_LOOKED_AT = 100_000
+_MAGIC = b"BAM\1"
+_CRAM_MAGIC = b"CRAM"
+_SAM_HEADERS = (b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t")
 _CLOCK_S = 2  # copies made together may lie this far apart
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class BamTrack:
-    """A sorted and indexed BAM file; a bin's value is the number of alignments that overlap it.
+class BamHeader:
+    """Chromosomes of a BAM and where its alignments begin.
 
-    An alignment counts in every bin that its span on the reference touches, from its first base to
-    its last, gaps included: the rule of ``bedtools multicov``.
+    Attributes
+    ----------
+    chromosomes
+        Name -> length, in the order of the file.
+    block
+        Offset of the first block that was not inflated for the header.
+    rest
+        What was inflated beyond the header.
+    """
+
+    chromosomes: dict[str, int]
+    block: int
+    rest: bytes
+
+
+@dataclass(frozen=True)
+class BamTrack:
+    """A BAM file; with an index beside it only what lies under the windows is read.
 
     Parameters
     ----------
     path
-        The file; its index stands beside it.
-    exclude_flags
-        Alignments with any of these SAM flags are left out.
+        The file; where it has no index (BAI or CSI), it may be in any order.
+    rule
+        How reads are counted.
     """
 
     path: Path
-    exclude_flags: int = EXCLUDED_FLAGS
+    rule: ReadRule = DEFAULT_RULE
     kind: ClassVar[str] = "BAM"
 
     def info(self) -> TrackInfo:
         """Describe the file; see `chromeprep.signals.base.Track`."""
-        with self._open() as bam:
-            chromosomes = dict(zip(bam.references, bam.lengths, strict=True))
-            mapped = int(bam.mapped)
-        if not chromosomes:
-            raise SignalError("the BAM header names no chromosome", path=self.path)
-        index = self._index()
-        if index is not None and index.stat().st_mtime < self.path.stat().st_mtime - _CLOCK_S:
+        with self._open() as (data, header):
+            index = self._index(data, header)
+        if index is None:
+            if not self.rule.total:
+                _log.info("%s: has no index, so the whole file is read", self.path)
+        elif index.path.stat().st_mtime < self.path.stat().st_mtime - _CLOCK_S:
             _log.warning(
                 "%s: its index is older than the file; if that has changed since, index it again: "
                 "samtools index %s", self.path, self.path,
             )  # fmt: skip
-        rule = f"alignments overlapping the bin, gaps included, not flagged {self.exclude_flags:#x}"
-        return TrackInfo(chromosomes, "reads", rule, mapped)
+        return TrackInfo(header.chromosomes, "reads", self.rule.words())
 
-    def read_bins(
-        self, chrom: str, starts: NDArray[np.int64], n_bins: int, bin_size_bp: int
-    ) -> NDArray[np.float32]:
-        """Read windows of one chromosome; see `chromeprep.signals.base.Track`."""
-        counts = np.zeros((len(starts), n_bins), dtype=np.float32)
-        edges = np.arange(n_bins + 1, dtype=np.int64) * bin_size_bp
-        with self._open() as bam:
-            length = bam.get_reference_length(chrom)
-            for first, end, rows in merged_spans(starts, n_bins * bin_size_bp):
-                span = max(first, 0), min(end, length)
-                if span[0] >= span[1]:
-                    continue
-                read_starts, read_ends = self._alignments(bam, chrom, *span)
-                # Some aligners let reads hang over the end; there is nothing there to count.
-                read_ends = np.minimum(read_ends, length)
-                window = starts[rows, np.newaxis] + edges
-                # Overlapping a bin: begun before its end, less those ended before its start.
-                begun = np.searchsorted(np.sort(read_starts), window[:, 1:], side="left")
-                ended = np.searchsorted(np.sort(read_ends), window[:, :-1], side="right")
-                counts[rows] = begun - ended
-        return counts
+    def read(self, targets: Targets, *, threads: int = 1, tick: Tick = no_tick) -> TrackBins:
+        """Read all windows; see `chromeprep.signals.base.Track`."""
+        with self._open() as (data, header):
+            index = self._index(data, header)
+            counter = BamCounter(self.path, self.rule, data, list(header.chromosomes), targets)
+            if index is None or self.rule.total:
+                n_counted, n_mapped = counter.read_whole(header.block, header.rest, threads, tick)
+            else:
+                counter.read_under_windows(index, threads, tick)
+                n_counted, n_mapped = -1, index.n_mapped
+        return TrackBins(counter.values(), n_counted, n_mapped)
 
-    def _alignments(
-        self, bam: pysam.AlignmentFile, chrom: str, start: int, end: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        starts, ends = [], []
-        excluded = self.exclude_flags
-        try:
-            for read in bam.fetch(chrom, start, end):
-                if read.flag & excluded:
-                    continue
-                first = read.reference_start
-                last = read.reference_end
-                if last is None:  # unmapped, or without a CIGAR: counts at its first base
-                    last = first + 1
-                elif last <= first + 1 and not _covers_a_base(read):
-                    continue
-                starts.append(first)
-                ends.append(last)
-        except (OSError, ValueError) as error:
-            raise SignalError(
-                f"damaged BAM or index: cannot read {chrom}:{start + 1:,}-{end:,}",
-                path=self.path,
-                hint=f"check it: samtools quickcheck -v {self.path}; "
-                f"or index it again: samtools index {self.path}",
-            ) from error
-        return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[pysam.AlignmentFile]:
-        import pysam
-
+    @contextmanager
+    def _open(self) -> Iterator[tuple[NDArray[np.uint8], BamHeader]]:
         check_file(self.path, "--bam")
-        # The messages below say what htslib would print besides.
-        verbosity = pysam.set_verbosity(0)
-        try:
-            try:
-                bam = pysam.AlignmentFile(str(self.path), "rb", require_index=False)
-            except (OSError, ValueError) as error:
-                raise self._unreadable(error) from error
-            try:
-                self._check(bam)
-                yield bam
-            finally:
-                # Closing a damaged file fails once more, after the error that says so.
-                with contextlib.suppress(OSError):
-                    bam.close()
-        finally:
-            pysam.set_verbosity(verbosity)
+        with mapped(self.path) as data:
+            cut_short = data[:4].tobytes() == BLOCK_MAGIC and not has_end_mark(data)
+            if not is_bgzf(data) and not cut_short:
+                raise self._no_bam(data[:4].tobytes())
+            if cut_short:
+                raise SignalError(
+                    "truncated BAM: its end-of-file mark is missing",
+                    path=self.path,
+                    hint="is the copy or download complete? samtools quickcheck -v FILE",
+                )
+            yield data, self._header(data)
 
-    def _unreadable(self, error: Exception) -> SignalError:
-        if "truncated" in str(error) or "EOF" in str(error):
+    def _no_bam(self, first: bytes) -> SignalError:
+        if first == _CRAM_MAGIC:
+            return SignalError("is a CRAM, not a BAM", path=self.path, hint="give it with --cram")
+        if first in _SAM_HEADERS:
             return SignalError(
-                "truncated BAM: its end-of-file mark is missing",
+                "is not a BAM file but another kind of alignments (SAM, as text)",
                 path=self.path,
-                hint="is the copy or download complete? samtools quickcheck -v FILE",
+                hint=f"samtools sort -o sorted.bam {self.path} && samtools index sorted.bam",
             )
         return SignalError(
-            f"is not a BAM file: {error}", path=self.path, hint="samtools view -b makes one"
+            "is not a BAM file", path=self.path, hint="samtools view -b makes one of SAM or CRAM"
         )
 
-    def _check(self, bam: pysam.AlignmentFile) -> None:
-        if not bam.is_bam:
-            raise SignalError(
-                "is not a BAM file but another kind of alignments",
-                path=self.path,
-                hint=f"samtools sort -o sorted.bam {self.path} && samtools index sorted.bam",
-            )
-        index = self._index()
-        if bam.has_index():
-            self._check_index(bam, index)
-            return
-        if index is not None:
-            raise SignalError(
-                f"its index {index.name} is damaged",
-                path=self.path,
-                hint=f"samtools index {self.path}",
-            )
-        # The header's SO is no guide: bedToBam writes "unsorted" whatever the order.
-        misplaced = _first_misplaced(bam)
-        if misplaced is not None:
-            raise SignalError(
-                f"is not sorted by coordinate (alignment '{misplaced}' stands too late)",
-                path=self.path,
-                hint=f"samtools sort -o sorted.bam {self.path} && samtools index sorted.bam",
-            )
-        raise SignalError(
-            f"has no index ({self.path.name}.bai or .csi)",
-            path=self.path,
-            hint=f"samtools index {self.path}",
-        )
+    def _header(self, data: NDArray[np.uint8]) -> BamHeader:
+        held = b""
+        block = 0
+        while True:
+            header, need = _parse_header(held)
+            if header is not None:
+                break
+            if need < 0 or block >= len(data):
+                raise self._no_bam(held[:4])
+            blocks = find_blocks(data, block, max(need - len(held), 1) // 4, self.path)
+            block = int(blocks.ends[-1])
+            held += inflate(data, blocks, self.path).tobytes()
+        if not header:
+            raise SignalError("the BAM header names no chromosome", path=self.path)
+        return BamHeader(header, block, held[need:])
 
-    def _index(self) -> Path | None:
-        """Return the index in the order in which htslib looks for one."""
-        stem = self.path.with_suffix("")
-        names = [f"{self.path}.csi", f"{self.path}.bai", f"{stem}.csi", f"{stem}.bai"]
-        return next((Path(name) for name in names if Path(name).exists()), None)
-
-    def _check_index(self, bam: pysam.AlignmentFile, index: Path | None) -> None:
+    def _index(self, data: NDArray[np.uint8], header: BamHeader) -> BamIndex | None:
+        path = find_index(self.path)
+        if path is None:
+            return None
+        index = read_index(path, self.path)
+        hint = f"samtools index {self.path}"
         # An index of another file would be believed, and counts come out wrong without a word.
-        if index is None or index.suffix != ".bai":
-            return
-        with index.open("rb") as handle:
-            count = int.from_bytes(handle.read(8)[4:], "little")
-        if count != bam.nreferences:
+        if len(index.tiles) != len(header.chromosomes):
             raise SignalError(
-                f"its index {index.name} is of another file: it has {count:,} chromosomes, "
-                f"the BAM {bam.nreferences:,}",
+                f"its index {path.name} is of another file: it has {len(index.tiles):,} "
+                f"chromosomes, the BAM {len(header.chromosomes):,}",
                 path=self.path,
-                hint=f"samtools index {self.path}",
+                hint=hint,
             )
+        last = max(int(index.ends.max()), *(int(row.max()) for row in index.tiles if len(row)), 0)
+        if last >> 16 > len(data):
+            raise SignalError(
+                f"its index {path.name} does not fit the file: it goes on to byte {last >> 16:,}, "
+                f"the BAM has {len(data):,}",
+                path=self.path,
+                hint=hint,
+            )
+        return index
 
 
-def _covers_a_base(read: pysam.AlignedSegment) -> bool:
-    # htslib gives an alignment that is all clips and insertions a length of 1; bedtools gives it 0.
-    return any(operation in _ON_THE_REFERENCE for operation, _ in read.cigartuples or ())
+def _parse_header(data: bytes) -> tuple[dict[str, int] | None, int]:
+    """Return the chromosomes and the end of the header, or None and the bytes needed (-1: bad)."""
 
+    def number(at: int) -> int:
+        return int.from_bytes(data[at : at + 4], "little", signed=True)
 
-def _first_misplaced(bam: pysam.AlignmentFile) -> str | None:
-    last = (0, -1)
-    try:
-        for read in itertools.islice(bam.fetch(until_eof=True), _ALIGNMENTS_LOOKED_AT):
-            # Those without a position come last.
-            chrom = read.reference_id if read.reference_id >= 0 else bam.nreferences
-            if (chrom, read.reference_start) < last:
-                return str(read.query_name)
-            last = chrom, read.reference_start
-    except (OSError, ValueError):
-        return None
-    return None
+    if len(data) < 12:
+        return None, -1 if not _MAGIC.startswith(data[:4]) else 12
+    if data[:4] != _MAGIC or number(4) < 0:
+        return None, -1
+    at = 8 + number(4)
+    if at + 4 > len(data):
+        return None, at + 4
+    count = number(at)
+    at += 4
+    chromosomes: dict[str, int] = {}
+    for _ in range(count):
+        if at + 4 > len(data):
+            return None, at + 4
+        size = number(at)
+        if size < 1:
+            return None, -1
+        if at + 8 + size > len(data):
+            return None, at + 8 + size
+        name = data[at + 4 : at + 3 + size].decode("utf-8", "replace")
+        chromosomes[name] = number(at + 4 + size)
+        at += 8 + size
+    return chromosomes, at

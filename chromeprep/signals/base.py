@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -13,6 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
+from chromeprep.signals.targets import Targets
+
+# Called from any thread with the share of a file that was read since the last call. It may raise,
+# to stop the reading.
+Tick = Callable[[float], None]
+
+
+def no_tick(share: float) -> None:
+    """Take no notice of progress."""
 
 
 class TrackInfo(NamedTuple):
@@ -21,26 +30,42 @@ class TrackInfo(NamedTuple):
     Attributes
     ----------
     chromosomes
-        Name -> length in bp, as the file has them.
+        Name -> length in bp, as the file has them; None where files of this kind do not say.
     units
         ``reads`` for counted alignments, ``signal`` where the track says nothing.
     count_rule
         How a bin gets its value, in words.
-    n_mapped
-        Mapped alignments in the file, -1 where it holds none.
     """
 
-    chromosomes: Mapping[str, int]
+    chromosomes: Mapping[str, int] | None
     units: str
     count_rule: str
-    n_mapped: int
+
+
+class TrackBins(NamedTuple):
+    """What was read of a track.
+
+    Attributes
+    ----------
+    values
+        Shape (windows, bins), in the order in which the windows were asked for and in genome
+        orientation; 0 in bins wholly outside the chromosome.
+    n_counted
+        Reads (or fragments) of the whole file that passed the filters; -1 where they were not
+        asked for or the file holds none.
+    n_mapped
+        Mapped alignments of the whole file, before the filters; -1 where unknown.
+    """
+
+    values: NDArray[np.float64]
+    n_counted: int = -1
+    n_mapped: int = -1
 
 
 class Track(Protocol):
     """A signal file that can be read in bins.
 
-    A track is a frozen dataclass of its path and options; it opens the file for the time of a call,
-    so that it can be sent to another process.
+    A track is a frozen dataclass of its path and options; it opens the file for the time of a call.
     """
 
     kind: ClassVar[str]
@@ -55,26 +80,26 @@ class Track(Protocol):
         Raises
         ------
         SignalError
-            Where the file is missing, of another kind, damaged or without its index.
+            Where the file is missing, of another kind, damaged or with an index that does not fit.
         """
 
-    def read_bins(
-        self, chrom: str, starts: NDArray[np.int64], n_bins: int, bin_size_bp: int
-    ) -> NDArray[np.float32]:
-        """Read windows of one chromosome.
+    def read(self, targets: Targets, *, threads: int = 1, tick: Tick = no_tick) -> TrackBins:
+        """Read all windows.
 
         Parameters
         ----------
-        chrom
-            As this file names it.
-        starts
-            First base of each window, 0-based, shape (windows,); windows may overlap, stand in any
-            order and leave the chromosome.
+        targets
+            The windows; their chromosomes are named as this file names them, or, where it does not
+            say which it has, in any of the usual ways.
+        threads
+            How many may work at a time.
+        tick
+            Told of the progress; the shares add up to 1.
 
-        Returns
-        -------
-        ndarray of float32, shape (windows, n_bins)
-            In genome orientation; 0 in bins wholly outside the chromosome.
+        Raises
+        ------
+        SignalError
+            Where the file is damaged.
         """
 
 

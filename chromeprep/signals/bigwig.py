@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.base import TrackInfo, check_file, quiet_stderr
+from chromeprep.signals.base import Tick, TrackBins, TrackInfo, no_tick
+from chromeprep.signals.bigwig_format import BigWigFile, DamagedError, open_bigwig
+from chromeprep.signals.means import Sums, Uncovered, infinite, mean_rule, overlap
+from chromeprep.signals.targets import Targets
 
-_MAGIC = 0x888FFC26
-_BIGBED_MAGIC = 0x8789F2EB
-_MAGIC_BYTES = 4
+# Enough for the compiled loop to be worth its call, few enough to stay in the processor's cache.
+_BLOCKS_PER_JOB = 32
+
+
+class _Job(NamedTuple):
+    """Windows `low` up to `high` of a chromosome, and the rows of the blocks under them."""
+
+    chrom: int
+    low: int
+    high: int
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -30,106 +40,124 @@ class BigWigTrack:
         The file.
     uncovered
         ``zero``: bases without a value count as 0. ``nan``: they are left out of the mean, and a
-        bin without any is NaN.
+        bin without any is NaN. Bases of a bin that lie outside the chromosome are without a value.
     """
 
     path: Path
-    uncovered: Literal["zero", "nan"] = "zero"
+    uncovered: Uncovered = "zero"
     kind: ClassVar[str] = "bigWig"
 
     def info(self) -> TrackInfo:
         """Describe the file; see `chromeprep.signals.base.Track`."""
-        with self._open() as track:
-            chromosomes = {str(name): int(size) for name, size in (track.chroms() or {}).items()}
+        with open_bigwig(self.path) as file:
+            chromosomes = {name: length for name, (_, length) in file.chromosomes.items()}
         if not chromosomes:
             raise SignalError("the bigWig holds no chromosome", path=self.path)
-        bases = "all bases, uncovered as 0" if self.uncovered == "zero" else "covered bases"
-        return TrackInfo(chromosomes, "signal", f"mean over {bases}", -1)
+        return TrackInfo(chromosomes, "signal", mean_rule(self.uncovered))
 
-    def read_bins(
-        self, chrom: str, starts: NDArray[np.int64], n_bins: int, bin_size_bp: int
-    ) -> NDArray[np.float32]:
-        """Read windows of one chromosome; see `chromeprep.signals.base.Track`."""
-        width = n_bins * bin_size_bp
-        bins = np.zeros((len(starts), n_bins), dtype=np.float32)
-        with self._open() as track:
-            length = int(track.chroms(chrom))
-            for row, start in enumerate(starts.tolist()):
-                values = np.zeros(width, dtype=np.float32)
-                inside = slice(max(0, -start), min(width, length - start))
-                if inside.start < inside.stop:
-                    values[: inside.start] = values[inside.stop :] = np.nan
-                    values[inside] = self._values(
-                        track, chrom, start + inside.start, start + inside.stop
-                    )
-                    if np.isinf(values).any():
-                        raise self._infinite(chrom, start + int(np.isinf(values).argmax()))
-                    bins[row] = self._means(values.reshape(n_bins, bin_size_bp))
-                    # A bin wholly outside is 0 whatever `uncovered` says.
-                    bins[row, : inside.start // bin_size_bp] = 0
-                    bins[row, -(-inside.stop // bin_size_bp) :] = 0
-        return bins
+    def read(self, targets: Targets, *, threads: int = 1, tick: Tick = no_tick) -> TrackBins:
+        """Read all windows; see `chromeprep.signals.base.Track`."""
+        sums = Sums(targets, self.uncovered, self.path)
+        with open_bigwig(self.path) as file:
+            jobs = list(_divide(file, targets))
 
-    def _means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        known = ~np.isnan(values)
-        sums = np.where(known, values, 0).sum(axis=1, dtype=np.float64)
-        if self.uncovered == "zero":
-            return np.asarray(sums / values.shape[1], dtype=np.float32)
-        counts = known.sum(axis=1)
-        means = np.full(len(values), np.nan, dtype=np.float32)
-        np.divide(sums, counts, out=means, where=counts > 0, casting="same_kind")
-        return means
+            def work(job: _Job) -> None:
+                _add(file, targets, job, sums)
+                tick(1 / len(jobs))
 
-    def _values(self, track: Any, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+            _run(work, jobs, threads)
+        if not jobs:
+            tick(1.0)
+        return TrackBins(sums.means())
+
+
+def _divide(file: BigWigFile, targets: Targets) -> Iterator[_Job]:
+    """Divide the windows so that each job has some blocks to inflate, and shares few of them."""
+    width = targets.width_bp
+    for chrom, name in enumerate(targets.chromosomes):
+        if name not in file.chromosomes:
+            raise SignalError(f"has no chromosome {name!r}", path=file.path)
+        first_row, end_row = int(targets.offsets[chrom]), int(targets.offsets[chrom + 1])
+        starts = targets.starts[first_row:end_row]
+        firsts = np.maximum(starts, 0)
+        ends = np.minimum(starts + width, targets.lengths[chrom])
+        low, high = file.blocks.overlapping(file.chromosomes[name][0], firsts, ends)
+        high = np.where(firsts < ends, high, low)
+        # Blocks that the windows before do not need: windows ascend, and so do their blocks.
+        needed = np.maximum.accumulate(high)
+        new = needed - np.maximum(low, np.concatenate([low[:1], needed[:-1]]))
+        part = np.cumsum(np.maximum(new, 0)) // _BLOCKS_PER_JOB
+        for run in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(part)) + 1):
+            # +1 where a window's blocks begin, -1 where they end: above 0 in between.
+            base = int(low[run].min())
+            change = np.zeros(int(high[run].max()) - base + 1, dtype=np.int64)
+            np.add.at(change, low[run] - base, 1)
+            np.add.at(change, high[run] - base, -1)
+            rows = base + np.flatnonzero(np.cumsum(change))
+            if len(rows):
+                yield _Job(chrom, first_row + int(run[0]), first_row + int(run[-1]) + 1, rows)
+
+
+def _add(file: BigWigFile, targets: Targets, job: _Job, sums: Sums) -> None:
+    """Add the blocks of a job to its windows."""
+    from chromeprep.signals import bigwig_kernels as kernels
+
+    number, _ = file.chromosomes[targets.chromosomes[job.chrom]]
+    parts: list[bytes] = []
+    try:
+        # Whole words only: of a block cut short, the last item is missed.
+        parts.extend(part[: len(part) & ~3] for part in file.read_blocks(job.rows))
+    except DamagedError as error:
+        raise _damaged(file, targets, job, len(parts), str(error)) from error
+    words = np.frombuffer(b"".join(parts), dtype=np.uint32)
+    edges = np.cumsum([0, *map(len, parts)]) // 4
+    ended, block, base = kernels.add_blocks(
+        words,
+        words.view(np.float32),
+        edges,
+        number,
+        int(targets.lengths[job.chrom]),
+        job.low,
+        job.high,
+        targets.starts,
+        targets.tiles,
+        int(targets.tile_offsets[job.chrom]),
+        targets.bin_size_bp,
+        sums.sums,
+        sums.covered,
+    )
+    place = f"{targets.chromosomes[job.chrom]}:{base + 1:,}"
+    if ended == kernels.INFINITE:
+        raise infinite(file.path, place)
+    if ended == kernels.OVERLAP:
+        raise overlap(file.path, place)
+    if ended == kernels.DAMAGED:
+        raise _damaged(file, targets, job, block, "the block is not what its header says")
+
+
+def _damaged(file: BigWigFile, targets: Targets, job: _Job, block: int, why: str) -> SignalError:
+    row = job.rows[block]
+    start, end = int(file.blocks.start[row]), int(file.blocks.end[row])
+    return SignalError(
+        f"damaged bigWig: cannot read {targets.chromosomes[job.chrom]}:{start + 1:,}-{end:,} "
+        f"({why})",
+        path=file.path,
+        hint="is the download complete?",
+    )
+
+
+def _run(work: Callable[[_Job], None], jobs: list[_Job], threads: int) -> None:
+    """Do all jobs; the first failure ends it."""
+    if threads == 1:
+        for job in jobs:
+            work(job)
+        return
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            return np.asarray(track.values(chrom, start, end, numpy=True), dtype=np.float32)
-        except (RuntimeError, OverflowError) as error:
-            raise SignalError(
-                f"damaged bigWig: cannot read {chrom}:{start + 1:,}-{end:,}",
-                path=self.path,
-                hint="is the download complete?",
-            ) from error
-
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        import pyBigWig
-
-        check_file(self.path, "--bigwig")
-        self._check_ends()
-        with quiet_stderr():  # libBigWig prints its own lines beside the errors raised here
-            try:
-                track = pyBigWig.open(str(self.path))
-            except RuntimeError as error:
-                raise SignalError(
-                    "damaged bigWig: its header or index cannot be read",
-                    path=self.path,
-                    hint="is the download complete?",
-                ) from error
-            try:
-                yield track
-            finally:
-                track.close()
-
-    def _check_ends(self) -> None:
-        with self.path.open("rb") as handle:
-            first = handle.read(_MAGIC_BYTES)
-            handle.seek(-min(_MAGIC_BYTES, self.path.stat().st_size), os.SEEK_END)
-            last = handle.read(_MAGIC_BYTES)
-        numbers = {int.from_bytes(first, "little"), int.from_bytes(first, "big")}
-        if _MAGIC not in numbers:
-            what = "a bigBed" if _BIGBED_MAGIC in numbers else "not a bigWig"
-            raise SignalError(f"is {what}; expected a bigWig", path=self.path)
-        # libBigWig crashes on some truncated files, so they must not get that far.
-        if last != first or self.path.stat().st_size <= _MAGIC_BYTES:
-            raise SignalError(
-                "truncated bigWig: its end mark is missing",
-                path=self.path,
-                hint="is the copy or download complete?",
-            )
-
-    def _infinite(self, chrom: str, position: int) -> SignalError:
-        return SignalError(
-            f"has an infinite value at {chrom}:{position + 1:,}; no mean can be taken over it",
-            path=self.path,
-            hint="cap the track's values, such as -log10 p, at a number",
-        )
+            futures = [pool.submit(work, job) for job in jobs]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        for future in futures:
+            if not future.cancelled():
+                future.result()

@@ -240,7 +240,7 @@ def test_one_file_for_two_marks(chromeprep: Any, world: Any, tmp_path: Path) -> 
     done = chromeprep("bin", "--bam", f"H3K4me3={world.bam}", "--bam", link, "--gtf", world.gtf,
                       "-o", tmp_path / "a.h5")  # fmt: skip
     assert done.code == 2
-    assert "is given for more than one mark: H3K4me3, H3K9ac" in done.err
+    assert "is given 2 times: for H3K4me3, H3K9ac" in done.err
 
 
 def test_no_file_on_stdout(chromeprep: Any, world: Any) -> None:
@@ -408,10 +408,25 @@ def test_like_with_other_marks_or_chromosomes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no tracks: give --bigwig or --bam"),
+        ([], "no tracks: give one of --bam, --cram, --tagalign, --bed, --bedgraph, --bigwig"),
         (["--bam", "sample.bam"], "no mark in the name of 'sample.bam'; say which: MARK="),
         (["--bigwig", "H3K4me3_H3K9ac.bw"], "more than one mark (H3K4me3, H3K9ac) in the name"),
-        (["--bam", "H3K4me3.bam", "--bigwig", "x-H3K4me3.bw"], "mark H3K4me3 is given 2 times: "),
+        (["--bam", "H3K4me3.bam", "--bam", "./H3K4me3.bam"], "is given 2 times: for H3K4me3, H3K4"),
+        (["--bam", "H3K4me3.bam", "--control", "H3K4me1=x.bam"], "no track of H3K4me1 is given"),
+        (["--bam", "H3K4me3.bam", "--control", "x.txt"], "its name does not say what it is"),
+        (["--bam", "H3K4me3.bam", "--control", "H3K4me3.bam"], "as a track and as a control"),
+        (["--bam", "H3K4me3.bam", "--control", "H3K4me3="], "no file after 'H3K4me3='"),
+        (["--bam", "H3K4me3.bam", "--control-rule", "log2"], "--control-rule needs --control"),
+        (["--bam", "H3K4me3.bam", "--pseudocount", "2"], "--pseudocount needs --control"),
+        (["--bam", "H3K4me3.bam", "--reference", "x.fa"], "--reference needs --cram"),
+        (["--bam", "H3K4me3.bam", "--blacklist-action", "drop"], "needs --blacklist"),
+        (["--bam", "H3K4me3.bam", "--extend", "-1"], "Invalid value for '--extend'"),
+        (["--bam", "H3K4me3.bam", "--min-mapq", "256"], "Invalid value for '--min-mapq'"),
+        (["--bam", "H3K4me3.bam", "--scale", "rpkm", "--count", "coverage"], "--scale rpkm is for"),
+        (["--bam", "H3K4me3.bam", "--keep-duplicates", "--exclude-flags", "4"], "do not go togeth"),
+        (["--bigwig", "H3K4me3.bw", "--scale", "cpm"], "--scale is for reads, and no track holds"),
+        (["--bigwig", "H3K4me3.bw", "--extend", "9"], "--extend is for reads"),
+        (["--bam", "H3K4me3.bam", "--engine", "quick"], "Invalid value for '--engine'"),
         (["--bam", "H3K4me3="], "no file after 'H3K4me3='"),
         (["--bam", "H3K4me3.bam", "--flank", "150"], "--flank 150 is not a multiple of --bin-size"),
         (["--bam", "H3K4me3.bam", "--flank", "0"], "Invalid value for '--flank'"),
@@ -542,9 +557,11 @@ import os, time
 import chromeprep.signals as signals
 
 class Slow(signals.BigWigTrack):
-    def read_bins(self, *args):
+    def read(self, targets, threads, tick):
         os.write(2, b"reading\\n")
-        time.sleep(60)
+        for _ in range(600):
+            time.sleep(0.1)
+            tick(0)
 
 if __name__ == "__main__":
     import slow

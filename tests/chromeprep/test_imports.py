@@ -102,7 +102,10 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["bin", "info", "validate", "simulate"])
+@pytest.mark.parametrize(
+    "command",
+    ["bin", "import", "quantify", "label", "info", "validate", "export", "simulate"],
+)
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     code = f"""
 import sys

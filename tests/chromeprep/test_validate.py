@@ -22,7 +22,7 @@ def copy(root: Path, tmp_path: Path) -> Path:
 
 def attribute(name: str, value: Any) -> Callable[[h5py.File], None]:
     def corrupt(file: h5py.File) -> None:
-        del file.attrs[name]
+        file.attrs.pop(name, None)  # the oldest file lacks the optional ones
         if value is not None:
             file.attrs[name] = value
 
@@ -86,6 +86,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
             attribute(entry.name, None), f"attribute '{entry.name}' is missing"
         )
         for entry in schema.ATTRIBUTES
+        if not entry.optional
     },
     **{
         f"attribute {entry.name} of another kind": (
@@ -114,6 +115,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "coordinates": (attribute("coordinates", "1-based"), "attribute 'coordinates' is '1-based'"),
     "label rule": (attribute("label-rule", "mean"), "attribute 'label-rule' is 'mean'"),
     "uncovered": (attribute("uncovered", "one"), "attribute 'uncovered' is 'one'"),
+    "blacklist": (attribute("blacklist-action", "x"), "attribute 'blacklist-action' is 'x'"),
     "bin size": (attribute("bin-size-bp", 50), "'n-bins' should be 2 x 'flank-bp'"),
     "bin size 0": (attribute("bin-size-bp", 0), "'bin-size-bp' and 'flank-bp' should be at least"),
     "neighbours": (attribute("neighbour-distance-bp", -1), "should not be negative"),
@@ -126,7 +128,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "copied link": (copied_link, "/anndata/obs is not a hard link to /genes"),
     "no link": (without("anndata/obsm/signal"), "/anndata/obsm/signal is not a hard link"),
     "infinite": (cell("signal", (0, 0, 0), np.inf), "/signal holds infinite values"),
-    "NaN": (attribute("uncovered", "zero"), "/signal holds NaN, though attribute 'uncovered'"),
+    "NaN": (attribute("uncovered", "zero"), "/signal holds NaN, though 'uncovered'"),
     "gene twice": (
         cell("genes/gene_id", 1, "ENSG00000000000.1"),
         "/genes/gene_id should be unique, but has 'ENSG00000000000.1' more than once",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from chromeprep.format import GeneTable
 from chromeprep.windows import (
     Windows,
     by_chromosome,
-    merged_spans,
     neighbour_filter,
     order_by_position,
 )
@@ -117,7 +115,6 @@ def test_ties_by_id_whatever_the_order(order: list[int]) -> None:
 def test_no_genes() -> None:
     assert list(neighbour_filter(table([]), 5)) == []
     assert len(order_by_position(table([]))) == 0
-    assert list(merged_spans(np.array([], dtype=np.int64), 5)) == []
 
 
 @given(st.lists(GENE, max_size=30), st.randoms())
@@ -157,18 +154,6 @@ def test_window_starts(genes: list[Any], flank: int) -> None:
             bases.reverse()
         # In transcript direction the TSS is the first base of the second half on both strands.
         assert bases[flank] == made.tss[row]
-
-
-@given(st.lists(st.integers(-50, 300), max_size=30), st.integers(1, 60))
-def test_merged_spans(starts: list[int], width: int) -> None:
-    spans = list(merged_spans(np.array(starts, dtype=np.int64), width))
-    rows = [int(row) for _, _, part in spans for row in part]
-    assert sorted(rows) == list(range(len(starts)))
-    for first, end, part in spans:
-        covered = {base for row in part for base in range(starts[row], starts[row] + width)}
-        assert covered == set(range(first, end))
-    for one, other in itertools.pairwise(spans):
-        assert one[1] < other[0]
 
 
 def test_by_chromosome() -> None:

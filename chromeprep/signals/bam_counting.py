@@ -1,0 +1,274 @@
+"""Which blocks of a BAM are read, in which thread, and how their records are counted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromeprep.errors import SignalError
+from chromeprep.signals import bam_kernels as kernel
+from chromeprep.signals.bam_index import BamIndex
+from chromeprep.signals.base import Tick
+from chromeprep.signals.bgzf import find_blocks, inflate
+from chromeprep.signals.reads import ReadRule
+from chromeprep.signals.targets import Targets
+
+_CHUNK_BYTES = 2 << 20  # compressed, inflated at a time
+_GO_ON_BYTES = 64 << 10  # read this much more where alignments go on longer than the index says
+_NEAR_BYTES = 64 << 10  # places this close in the file are read as one
+
+
+class _Stretch(NamedTuple):
+    """Consecutive alignments of a file, and the windows that they may count in."""
+
+    begin: int  # virtual offset of the first alignment
+    n_bytes: int  # compressed, as far as the index knows
+    reference: int  # number of the chromosome in the file
+    beyond: int  # base to stop at
+    low: int
+    high: int
+
+
+class BamCounter:
+    """Counts the alignments of one file.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    rule
+        How reads are counted.
+    data
+        The file, as bytes.
+    chromosomes
+        Names in the order of its header.
+    targets
+        The windows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rule: ReadRule,
+        data: NDArray[np.uint8],
+        chromosomes: list[str],
+        targets: Targets,
+    ) -> None:
+        self._path = path
+        self._rule = rule
+        self._data = data
+        self._targets = targets
+        self._references = {name: number for number, name in enumerate(chromosomes)}
+        wanted = {name: number for number, name in enumerate(targets.chromosomes)}
+        self._chrom_of = np.array([wanted.get(name, -1) for name in chromosomes], dtype=np.int64)
+        self._counts = np.zeros((targets.n_windows, targets.n_bins), dtype=np.int32)
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the bins, shape (windows, bins), in the caller's order of the windows."""
+        values = self._counts.astype(np.float64)
+        if self._rule.count == "coverage":
+            values /= self._targets.bin_size_bp
+        return self._targets.in_order(values)
+
+    def read_whole(self, block: int, rest: bytes, threads: int, tick: Tick) -> tuple[int, int]:
+        """Read every alignment, and return how many were counted and how many are mapped.
+
+        Parameters
+        ----------
+        block
+            Offset of the first block to read.
+        rest
+            What comes before it, inflated.
+        """
+        tally = np.zeros(3, dtype=np.int64)
+        left = np.frombuffer(rest, dtype=np.uint8)
+        place = 0
+        for part, n_bytes in self._inflated(block, threads):
+            left = np.concatenate((left, part)) if len(left) else part
+            at = self._count(left, 0, tally)
+            if tally[kernel.STATE] == kernel.DAMAGED:
+                raise self._damaged(f"after byte {place:,}")
+            left = left[at:]
+            place += n_bytes
+            tick(n_bytes / len(self._data))
+        if len(left):
+            raise self._damaged("the last one is cut off")
+        return int(tally[kernel.COUNTED]), int(tally[kernel.MAPPED])
+
+    def _inflated(self, block: int, threads: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+        """Yield the rest of the file in parts, and their compressed size."""
+
+        def inflate_at(start: int, end: int) -> tuple[NDArray[np.uint8], int]:
+            blocks = find_blocks(self._data, start, end - start, self._path)
+            return inflate(self._data, blocks, self._path), end - start
+
+        def parts() -> Iterator[tuple[int, int]]:
+            start = block
+            while start < len(self._data):
+                end = int(find_blocks(self._data, start, _CHUNK_BYTES, self._path).ends[-1])
+                yield start, end
+                start = end
+
+        if threads == 1:
+            for start, end in parts():
+                yield inflate_at(start, end)
+            return
+        waiting: deque[Future[tuple[NDArray[np.uint8], int]]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for start, end in parts():
+                    waiting.append(pool.submit(inflate_at, start, end))
+                    if len(waiting) > threads + 1:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def read_under_windows(self, index: BamIndex, threads: int, tick: Tick) -> None:
+        """Read the alignments that the index leads to."""
+        stretches = list(self._stretches(index))
+        total = sum(stretch.n_bytes for stretch in stretches)
+
+        def read(share: list[_Stretch]) -> None:
+            for stretch in share:
+                self._read_stretch(stretch, index)
+                tick(stretch.n_bytes / total)
+
+        if threads == 1:
+            read(stretches)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            # Each has windows of its own, so the threads never write to the same bin.
+            work = [pool.submit(read, share) for share in _shares(stretches, 8 * threads)]
+            try:
+                for future in work:
+                    future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _stretches(self, index: BamIndex) -> Iterator[_Stretch]:
+        """Yield what of the file is to be read, places that lie close together as one."""
+        reach = self._rule.reach_bp
+        last: _Stretch | None = None
+        for span in self._targets.spans():
+            reference = self._references[self._targets.chromosomes[span.chrom]]
+            tiles = index.tiles[reference]
+            first, beyond = max(span.first - reach, 0), span.end + reach
+            tile = first >> index.shift
+            if tile >= len(tiles):
+                continue  # no alignment there
+            begin = int(tiles[tile])
+            after = (beyond >> index.shift) + 1
+            end = int(tiles[after] if after < len(tiles) else index.ends[reference])
+            n_bytes = max((end >> 16) - (begin >> 16), 0) + 1
+            if last is not None and last.reference == reference:
+                done = (last.begin >> 16) + last.n_bytes
+                if begin >> 16 <= done + _NEAR_BYTES:
+                    n_bytes = max((end >> 16) + 1, done) - (last.begin >> 16)
+                    last = last._replace(n_bytes=n_bytes, beyond=beyond, high=span.high)
+                    continue
+            if last is not None:
+                yield last
+            last = _Stretch(begin, n_bytes, reference, beyond, span.low, span.high)
+        if last is not None:
+            yield last
+
+    def _read_stretch(self, stretch: _Stretch, index: BamIndex) -> None:
+        data, path = self._data, self._path
+        tally = np.zeros(3, dtype=np.int64)
+        block, skip = stretch.begin >> 16, stretch.begin & 0xFFFF
+        end = block + stretch.n_bytes
+        left = np.empty(0, dtype=np.uint8)
+        begun = False
+        while block < len(data):
+            n_bytes = min(end - block, _CHUNK_BYTES) if block < end else _GO_ON_BYTES
+            try:
+                blocks = find_blocks(data, block, n_bytes, path)
+            except SignalError as error:
+                raise error if begun else self._misfit(index) from error
+            part = inflate(data, blocks, path)
+            block = int(blocks.ends[-1])
+            left = np.concatenate((left, part)) if len(left) else part
+            if not begun:
+                if skip >= max(len(left), 1):
+                    raise self._misfit(index)
+                if not self._fits(left, skip, stretch, index):
+                    raise self._misfit(index)
+                left, begun = left[skip:], True
+            at = self._count(left, 0, tally, stretch)
+            if tally[kernel.STATE] == kernel.DAMAGED:
+                raise self._damaged(f"between bytes {stretch.begin >> 16:,} and {block:,}")
+            if tally[kernel.STATE] == kernel.DONE:
+                return
+            left = left[at:]
+        if len(left):
+            raise self._damaged("the last one is cut off")
+
+    def _fits(self, data: NDArray[np.uint8], at: int, stretch: _Stretch, index: BamIndex) -> bool:
+        """Say whether an alignment of the right chromosome begins where the index says."""
+        if at + 36 > len(data):
+            return True  # cut off by the end of what was read: what follows will tell
+        size, reference, first = (int(value) for value in data[at : at + 12].view("<i4"))
+        if size < 32 or reference != stretch.reference or first < 0:
+            return False
+        # Tiles without alignments share the offset of their neighbours.
+        tiles = index.tiles[reference]
+        last = int(np.searchsorted(tiles, stretch.begin, side="right")) - 1
+        return first >> index.shift <= last
+
+    def _count(
+        self,
+        data: NDArray[np.uint8],
+        at: int,
+        tally: NDArray[np.int64],
+        stretch: _Stretch | None = None,
+    ) -> int:
+        rule, targets = self._rule, self._targets
+        only, beyond, low, high = (
+            (-1, 0, 0, 0)
+            if stretch is None
+            else (stretch.reference, stretch.beyond, stretch.low, stretch.high)
+        )
+        extend = -1 if rule.extend_bp is None else rule.extend_bp
+        return int(
+            kernel.count_records(
+                data, at, self._chrom_of, only, beyond, low, high, rule.code, extend,
+                rule.min_mapq, rule.exclude_flags, targets.lengths, targets.offsets,
+                targets.starts, targets.tiles, targets.tile_offsets, targets.bin_size_bp,
+                self._counts, tally,
+            )
+        )  # fmt: skip
+
+    def _damaged(self, what: str) -> SignalError:
+        return SignalError(
+            f"damaged BAM: an alignment cannot be read ({what})",
+            path=self._path,
+            hint=f"check it: samtools quickcheck -v {self._path}; samtools view -c {self._path}",
+        )
+
+    def _misfit(self, index: BamIndex) -> SignalError:
+        return SignalError(
+            f"its index {index.path.name} does not fit the file: no alignment begins where it says",
+            path=self._path,
+            hint=f"samtools index {self._path}",
+        )
+
+
+def _shares(stretches: list[_Stretch], count: int) -> list[list[_Stretch]]:
+    """Cut a list of stretches into at most `count` lists of about as many bytes each."""
+    total = sum(stretch.n_bytes for stretch in stretches)
+    shares: list[list[_Stretch]] = []
+    filled = 0
+    for stretch in stretches:
+        if not shares or filled >= len(shares) * total / count:
+            shares.append([])
+        shares[-1].append(stretch)
+        filled += stretch.n_bytes
+    return shares
