@@ -1,0 +1,14 @@
+"""What does an expression table say of a gene, and what is its label?"""
+
+from chromeprep.expression.labels import Labels, join_expression, join_genes, median_labels
+from chromeprep.expression.read import ExpressionColumn, Ids, read_expression
+
+__all__ = [
+    "ExpressionColumn",
+    "Ids",
+    "Labels",
+    "join_expression",
+    "join_genes",
+    "median_labels",
+    "read_expression",
+]
