@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,8 @@ def combine(
             if how.scale == "rpkm":
                 scale_factor *= 1000 / bin_size_bp
     control_factor = float("nan")
-    values = values * scale_factor
+    if scale_factor != 1:
+        values = values * scale_factor
     if controls:
         control_factor = n_counted / _depth(assay.controls, controls) if units == READS else 1.0
         background = _pool(controls, units) * (control_factor * scale_factor)
@@ -190,7 +191,7 @@ def rule_in_words(rule: str, units: str, how: Combination, assay: Assay) -> str:
     return rule
 
 
-def _pool(bins: Sequence[TrackBins], units: str) -> NDArray[np.float64]:
+def _pool(bins: Sequence[TrackBins], units: str) -> NDArray[Any]:
     if len(bins) == 1:
         return bins[0].values
     stacked = np.stack([entry.values for entry in bins])
@@ -218,7 +219,7 @@ def _depth(tracks: Sequence[Track], bins: Sequence[TrackBins]) -> int:
 
 def _log2_ratio(
     assay: Assay,
-    values: NDArray[np.float64],
+    values: NDArray[Any],
     background: NDArray[np.float64],
     pseudocount: float,
 ) -> NDArray[np.float64]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromeprep.annotation import read_gtf
 from chromeprep.assay import (
     Assay,
-    Combination,
     Combined,
     check_assay,
     combine,
@@ -24,55 +22,21 @@ from chromeprep.assay import (
 )
 from chromeprep.binning import Progress, TrackJob, read_tracks
 from chromeprep.chromosomes import reconcile
-from chromeprep.expression import ExpressionColumn, Ids, read_expression
+from chromeprep.expression import ExpressionColumn
 from chromeprep.format import ChromeBins, Description, FileAttributes, GeneTable, MarkTable
 from chromeprep.format.schema import LABEL_RULES
-from chromeprep.like import like_marks, read_like, select_like, warn_of_differences
+from chromeprep.like import like_marks, select_like, warn_of_differences
 from chromeprep.marks import order_marks
 from chromeprep.provenance import fingerprint, record
 from chromeprep.regions import bins_touching
+from chromeprep.request import BinRequest
 from chromeprep.selection import Selection, TrackFile, chromosome_lengths, select_genes
+from chromeprep.shared import Shared
 from chromeprep.signals import TrackBins
 from chromeprep.tracks import describe
 from chromeprep.windows import Windows
 
 _log = logging.getLogger(__name__)
-
-DEFAULT_WINDOWS = Windows()
-DEFAULT_COMBINATION = Combination()
-
-BlacklistAction = Literal["mask", "drop"]
-
-
-@dataclass(frozen=True)
-class BinRequest:
-    """What to bin; the fields are the options of ``chromeprep bin``.
-
-    Either `gtf` or `like` must be given; with `like` the genes, the windows and the order of the
-    marks are those of that file.
-    """
-
-    assays: tuple[Assay, ...]
-    gtf: Path | None = None
-    like: Path | None = None
-    expression: Path | None = None
-    expression_column: str | None = None
-    expression_ids: Ids = "id"
-    cell_type: str | None = None
-    assembly: str | None = None
-    chrom_sizes: Path | None = None
-    windows: Windows = DEFAULT_WINDOWS
-    neighbour_distance_bp: int = 5000
-    gene_types: tuple[str, ...] = ("protein_coding",)
-    gene_list: Path | None = None
-    regions: Path | None = None
-    blacklist: Path | None = None
-    blacklist_action: BlacklistAction = "mask"
-    uncovered: str = "zero"
-    combination: Combination = DEFAULT_COMBINATION
-    engine: str = "fast"
-    threads: int = 1
-    argv: tuple[str, ...] = ()
 
 
 class _Opened(NamedTuple):
@@ -83,7 +47,9 @@ class _Opened(NamedTuple):
     units: str
 
 
-def bin_tracks(request: BinRequest, progress: Progress | None = None) -> ChromeBins:
+def bin_tracks(
+    request: BinRequest, progress: Progress | None = None, shared: Shared | None = None
+) -> ChromeBins:
     """Choose the genes, read the signal and put a file of bins together.
 
     Parameters
@@ -92,22 +58,25 @@ def bin_tracks(request: BinRequest, progress: Progress | None = None) -> ChromeB
         What to bin.
     progress
         Called with (steps done, steps in all).
+    shared
+        Given where several requests have files in common.
 
     Raises
     ------
     ChromeError
         Any of the tree, where an input is wrong or two do not fit.
     """
-    like = None if request.like is None else read_like(request.like, request.assembly)
+    shared = shared or Shared()
+    like = None if request.like is None else shared.like(request.like, request.assembly)
     assays, files = _open(request, like)
     table = None
     if request.expression is not None:
-        table = read_expression(
+        table = shared.expression(
             request.expression, request.expression_column, request.cell_type, request.expression_ids
         )
     if like is None or request.like is None:
         windows = request.windows
-        selection = _select(request, files, table)
+        selection = _select(request, files, table, shared)
     else:
         windows = Windows(like.attributes.flank_bp, like.attributes.bin_size_bp)
         warn_of_differences(request.like, like, request.uncovered, str(request.blacklist or ""))
@@ -205,20 +174,14 @@ def _mask(
 
 
 def _select(
-    request: BinRequest, tracks: Sequence[TrackFile], table: ExpressionColumn | None
+    request: BinRequest,
+    tracks: Sequence[TrackFile],
+    table: ExpressionColumn | None,
+    shared: Shared,
 ) -> Selection:
     if request.gtf is None:
         raise ValueError("either gtf or like must be given")
-    annotation = read_gtf(request.gtf, request.gene_types)
-    if annotation.feature != "gene":
-        _log.info("%s: has no gene lines; genes are made from its %ss", request.gtf,
-                  annotation.feature)  # fmt: skip
-    if annotation.n_par_y:
-        _log.info("%s: %d copies of pseudo-autosomal genes on the Y left out", request.gtf,
-                  annotation.n_par_y)  # fmt: skip
-    if annotation.n_unstranded:
-        _log.warning("%s: %d genes without a strand, and so without a TSS, left out", request.gtf,
-                     annotation.n_unstranded)  # fmt: skip
+    annotation = shared.annotation(request.gtf, request.gene_types)
     return select_genes(
         annotation,
         request.windows,
@@ -317,19 +280,13 @@ def _marks(
 
 
 def _provenance(request: BinRequest, selection: Selection) -> str:
-    inputs: dict[str, str | Path] = {}
-    for assay in request.assays:
-        for role, tracks in ((assay.mark, assay.tracks), (f"{assay.mark} control", assay.controls)):
-            for number, track in enumerate(tracks, start=1):
-                inputs[role if number == 1 else f"{role} #{number}"] = track.path
-    for role in ("gtf", "like", "expression", "chrom_sizes", "gene_list", "regions", "blacklist"):
-        path = getattr(request, role)
-        if path is not None:
-            inputs[role] = path
-    details: dict[str, object] = {"genes": [step._asdict() for step in selection.steps]}
+    details: dict[str, object] = {
+        "genes": [step._asdict() for step in selection.steps],
+        "options": request.options(),
+    }
     if request.engine != "fast":
         details["engine"] = request.engine
-    return record(request.argv, inputs, details)
+    return record(request.argv, request.inputs(), details)
 
 
 def _report(selection: Selection) -> None:

@@ -157,6 +157,18 @@ def describe(
         Where a track cannot be read, or nothing says how long its chromosomes are.
     """
     infos = [track.info() for track in tracks]
+    return place(tracks, infos, chrom_sizes=chrom_sizes, like=like, assembly=assembly)
+
+
+def place(
+    tracks: Sequence[Track],
+    infos: Sequence[TrackInfo],
+    *,
+    chrom_sizes: Path | None = None,
+    like: Mapping[str, int] | None = None,
+    assembly: str | None = None,
+) -> list[TrackFile]:
+    """Do what `describe` does with tracks that have been opened: `infos` are what they said."""
     sizes: Mapping[str, int] | None = None
     if chrom_sizes is not None:
         sizes = read_chrom_sizes(chrom_sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from chromeprep.cli._options import ControlFile, MarkFile
 if TYPE_CHECKING:
     from chromeprep.assay import Assay, Combination, ControlRule, Scale
     from chromeprep.expression import Ids
-    from chromeprep.pipeline import BinRequest, BlacklistAction
+    from chromeprep.request import BinRequest, BlacklistAction
+    from chromeprep.samplesheet import Sample
     from chromeprep.signals.means import Uncovered
     from chromeprep.signals.reads import CountRule
     from chromeprep.tracks import TrackOptions
@@ -34,10 +35,13 @@ _FIXED_BY_LIKE = {
 # What is of use only beside another option.
 _NEEDS = {
     "expression_column": ("expression", "--expression-column", "--expression"),
-    "control_rule": ("controls", "--control-rule", "--control"),
-    "pseudocount": ("controls", "--pseudocount", "--control"),
     "blacklist_action": ("blacklist", "--blacklist-action", "--blacklist"),
-    "reference": ("crams", "--reference", "--cram"),
+}
+# What a sample sheet says of each cell type.
+_IN_SHEET = {
+    "controls": "--control",
+    "cell_type": "--cell-type",
+    "expression_column": "--expression-column",
 }
 _TRACKS = ("bam", "cram", "tagalign", "bed", "bedgraph", "bigwig")
 _READS = _TRACKS[:4]
@@ -47,6 +51,7 @@ _READS = _TRACKS[:4]
 class BinOptions:
     """The options of ``chromeprep bin``, as click gives them."""
 
+    samples: Path | None
     bams: tuple[MarkFile, ...]
     crams: tuple[MarkFile, ...]
     tagaligns: tuple[MarkFile, ...]
@@ -102,11 +107,18 @@ class BinOptions:
 
     def check_usage(self, ctx: click.Context) -> None:
         """Raise a usage error where the options do not go together."""
-        if not self.tracks:
+        if self.samples is not None:
+            self._check_none_beside_sheet(ctx)
+        elif not self.tracks:
             names = ", ".join(f"--{kind}" for kind in _TRACKS)
-            raise click.UsageError(f"no tracks: give one of {names}, once for each file", ctx)
-        self._check_files(ctx)
-        self._check_reads(ctx)
+            raise click.UsageError(
+                f"no tracks: give one of {names}, once for each file, or --samples", ctx
+            )
+        else:
+            self._check_files(ctx)
+            kinds = {kind for kind, _ in self.tracks}
+            self.check_contents(ctx, kinds, controlled=bool(self.controls))
+        self._check_rules(ctx)
         if str(self.output) == "-":
             raise click.UsageError("HDF5 cannot be written to a pipe; name a file with -o", ctx)
         if self.flank % self.bin_size:
@@ -149,13 +161,31 @@ class BinOptions:
             if path.resolve() in {entry.path.resolve() for entry in files}:
                 raise click.UsageError(f"{path} is given as a track and as a control", ctx)
 
-    def _check_reads(self, ctx: click.Context) -> None:
-        kinds = {kind for kind, _ in self.tracks}
+    def _check_none_beside_sheet(self, ctx: click.Context) -> None:
+        named = {f"{kind}s": f"--{kind}" for kind in _TRACKS} | _IN_SHEET
+        for name, option in named.items():
+            if getattr(self, name):
+                raise click.UsageError(
+                    f"{option} does not go with --samples: the sheet says it", ctx
+                )
+
+    def check_contents(self, ctx: click.Context, kinds: set[str], *, controlled: bool) -> None:
+        """Raise a usage error where options are of no use to tracks of these kinds."""
         if not kinds & set(_READS):
             for name, option in (("count", "--count"), ("extend", "--extend"),
                                  ("scale", "--scale"), ("min_mapq", "--min-mapq")):  # fmt: skip
                 if _given(ctx, name):
                     raise click.UsageError(f"{option} is for reads, and no track holds any", ctx)
+        for name, option in (
+            ("control_rule", "--control-rule"),
+            ("pseudocount", "--pseudocount"),
+        ):
+            if _given(ctx, name) and not controlled:
+                raise click.UsageError(f"{option} needs --control", ctx)
+        if self.reference is not None and "cram" not in kinds:
+            raise click.UsageError("--reference needs --cram", ctx)
+
+    def _check_rules(self, ctx: click.Context) -> None:
         if self.scale == "rpkm" and self.count == "coverage":
             raise click.UsageError(
                 "--scale rpkm is for counts; with --count coverage take --scale cpm", ctx
@@ -197,9 +227,24 @@ class BinOptions:
             self.track_options(),
         )
 
+    def request_of(self, sample: Sample, argv: tuple[str, ...]) -> BinRequest:
+        """Return what `chromeprep.pipeline.bin_tracks` takes, of a cell type of a sheet."""
+        from chromeprep.tracks import assays
+
+        return replace(
+            self.request(argv),
+            assays=assays(
+                [(file.mark, file.kind, file.path) for file in sample.tracks],
+                [(file.mark, file.kind, file.path) for file in sample.controls],
+                self.track_options(),
+            ),
+            cell_type=sample.cell_type,
+            expression_column=sample.expression_column if self.expression is not None else None,
+        )
+
     def request(self, argv: tuple[str, ...]) -> BinRequest:
         """Return what `chromeprep.pipeline.bin_tracks` takes."""
-        from chromeprep.pipeline import BinRequest
+        from chromeprep.request import BinRequest
         from chromeprep.windows import Windows
 
         return BinRequest(

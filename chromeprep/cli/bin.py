@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,11 +21,17 @@ from chromeprep.cli._options import (
     force_option,
     threads_option,
 )
+from chromeprep.cli._quick import load_numba
+
+if TYPE_CHECKING:
+    from chromeprep.binning import Progress
+
+_Result = TypeVar("_Result")
 
 _SECTIONS = {
     "Tracks (each [MARK=]FILE, repeatable, mixed freely; files of one mark are replicates)": (
         "bams", "crams", "tagaligns", "beds", "bedgraphs", "bigwigs", "controls", "reference",
-        "chrom_sizes",
+        "chrom_sizes", "samples",
     ),
     "Genes": (
         "gtf", "like", "gene_types", "neighbour_distance", "gene_list", "regions", "flank",
@@ -67,6 +73,13 @@ def _track(name: str, help_text: str) -> Callable[..., Any]:
     metavar="FILE",
     help="Chromosome lengths, for BED, tagAlign and bedGraph, which lack them.  [default: those "
     "of another track, or of a known --assembly]",
+)
+@click.option(
+    "--samples",
+    type=INPUT_FILE,
+    metavar="SHEET",
+    help="Instead of tracks, a table of those of many cell types: columns cell_type, mark, path; "
+    "if wanted control, expression_column. See docs/samples.md.",
 )
 @click.option("--gtf", type=INPUT_FILE, metavar="GTF", help="Gene annotation, plain or gzipped.")
 @click.option(
@@ -206,7 +219,13 @@ def _track(name: str, help_text: str) -> Callable[..., Any]:
     help="Who reads and counts: chromeprep, or slowly but independently another, to check it.",
 )
 @click.option(
-    "-o", "--output", type=INPUT_FILE, required=True, metavar="OUT.h5", help="The file to write."
+    "-o",
+    "--output",
+    type=INPUT_FILE,
+    required=True,
+    metavar="OUT.h5",
+    help="The file to write; with --samples the folder for CELL_TYPE.h5 of each. Those that an "
+    "earlier call made are kept.",
 )
 @threads_option
 @force_option
@@ -223,19 +242,24 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
       chromeprep bin --tagalign E003-H3K4me3.tagAlign.gz --tagalign E003-H3K9me3.tagAlign.gz \\
           --control E003-Input.tagAlign.gz --gtf gencode.gtf.gz --assembly hg19 -o E003.h5
       chromeprep bin --like K562.h5 --bam new_H3K4me3.bam --bam new_H3K27me3.bam -o new.h5
+      chromeprep bin --samples roadmap.tsv --gtf gencode.gtf.gz --expression rpkm.tsv.gz -o bins/
     """
+    load_numba()
     chosen = BinOptions(**options)
     chosen.check_usage(ctx)
+
+    if chosen.samples is not None:
+        from chromeprep.cli._bin_samples import bin_samples
+
+        bin_samples(ctx, chosen, _with_bar)
+        return
 
     from chromeprep.format import check_writable, write_bins
     from chromeprep.pipeline import bin_tracks
 
     check_writable(chosen.output, force=chosen.force, inputs=list(chosen.inputs()))
     request = chosen.request(tuple(sys.argv))
-    with click.progressbar(
-        length=1000, label="reading the signal", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
-        data = bin_tracks(request, lambda done, total: bar.update(1000 * done // total - bar.pos))
+    data = _with_bar(lambda progress: bin_tracks(request, progress))
     write_bins(chosen.output, data)
     genes, marks, bins = data.signal.shape
     click.echo(
@@ -243,3 +267,11 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
         f"{bins} bins",
         err=True,
     )
+
+
+def _with_bar(work: Callable[[Progress], _Result]) -> _Result:
+    """Call `work` with something that shows the progress."""
+    with click.progressbar(
+        length=1000, label="reading the signal", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        return work(lambda done, total: bar.update(1000 * done // total - bar.pos))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,6 +23,7 @@ _UNITS = {
     "rpkm", "fpkm", "tpm", "cpm", "count", "counts", "expression", "value"
 }  # fmt: skip
 _SHOWN = 5
+_HELD_CHARACTERS = 256 << 20  # of a table of which several columns are wanted
 
 
 class ExpressionColumn(NamedTuple):
@@ -104,8 +105,49 @@ def read_expression(
     """
     source = Path(path)
     layout, rows = forms.recognise(source)
-    chosen = _choose(source, layout, column, cell_type)
-    reading = _Reading(source, layout, layout.columns[chosen], layout.positions[chosen], ids)
+    return _read(source, layout, rows, _choose(source, layout, column, cell_type), ids)
+
+
+class ExpressionTable:
+    """A table of which several columns are wanted.
+
+    It is read once and its lines are kept; one that is too large for that is read for each column.
+
+    Parameters
+    ----------
+    path
+        The table; see `read_expression`, whose errors are raised here too.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._layout, rows = forms.recognise(self._path)
+        self._rows: list[Line] | None = []
+        held = 0
+        for row in rows:
+            self._rows.append(row)
+            held += len(row[1])
+            if held > _HELD_CHARACTERS:
+                self._rows = None
+                break
+
+    def choose(self, column: str | None = None, cell_type: str | None = None) -> str:
+        """Return the name of the column that `read` would take."""
+        return self._layout.columns[_choose(self._path, self._layout, column, cell_type)]
+
+    def read(
+        self, column: str | None = None, cell_type: str | None = None, ids: Ids = "id"
+    ) -> ExpressionColumn:
+        """Return what `read_expression` does."""
+        chosen = _choose(self._path, self._layout, column, cell_type)
+        rows = forms.recognise(self._path)[1] if self._rows is None else self._rows
+        return _read(self._path, self._layout, rows, chosen, ids)
+
+
+def _read(
+    path: Path, layout: Layout, rows: Iterable[Line], chosen: int, ids: Ids
+) -> ExpressionColumn:
+    reading = _Reading(path, layout, layout.columns[chosen], layout.positions[chosen], ids)
     for row in rows:
         reading.add(row)
     return reading.finish()

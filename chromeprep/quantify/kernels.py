@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import allocating, kernel
 from chromeprep.quantify.fates import (
     AMBIGUOUS,
     ASSIGNED,
@@ -25,20 +25,20 @@ _SEEDS = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _uint16(data: NDArray[np.uint8], at: int) -> np.int64:
     low, high = np.int64(data[at]), np.int64(data[at + 1])
     return low | high << 8
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _int32(data: NDArray[np.uint8], at: int) -> np.int64:
     value: np.int64 = _uint16(data, at) | _uint16(data, at + 2) << 16
     sign: np.int64 = value >> 31 << 32
     return value - sign
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _n_places(data: NDArray[np.uint8], at: int, end: int) -> np.int64:
     """Return the integer NH of a record's optional fields; 0 where it is not there."""
     while at + 3 < end:
@@ -72,7 +72,7 @@ def _n_places(data: NDArray[np.uint8], at: int, end: int) -> np.int64:
     return np.int64(0)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _key(
     data: NDArray[np.uint8], name: int, length: int, places: tuple[int, int, int, int],
     seed: np.uint64,
@@ -86,7 +86,7 @@ def _key(
     return key
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def _add_hits(
     first: int,
     end: int,
@@ -125,7 +125,7 @@ def _add_hits(
     return hits, count
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def scan(
     data: NDArray[np.uint8],
     n_strands: int,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import allocating, kernel
 from chromeprep.quantify.fates import AMBIGUOUS, ASSIGNED, LOW_QUALITY, NO_GENE, PASSED, UNMAPPED
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def match(
     order: NDArray[np.int64],
     key1: NDArray[np.uint64],
@@ -40,7 +40,7 @@ def match(
     return mate
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def settle(
     rows: NDArray[np.int64],
     mate: NDArray[np.int64],

@@ -19,9 +19,9 @@ from chromeprep.signals.bgzf import find_blocks, inflate
 from chromeprep.signals.reads import ReadRule
 from chromeprep.signals.targets import Targets
 
-_CHUNK_BYTES = 2 << 20  # compressed, inflated at a time
-_GO_ON_BYTES = 64 << 10  # read this much more where alignments go on longer than the index says
-_NEAR_BYTES = 64 << 10  # places this close in the file are read as one
+_CHUNK_BYTES = 256 << 10  # compressed, inflated at a time: what comes of it stays in the cache
+_GO_ON_BYTES = 1  # a block at a time where alignments go on longer than the index says
+_NEAR_BYTES = 48 << 10  # about three blocks: places this close in the file are read as one
 
 
 class _Stretch(NamedTuple):
@@ -69,12 +69,10 @@ class BamCounter:
         self._chrom_of = np.array([wanted.get(name, -1) for name in chromosomes], dtype=np.int64)
         self._counts = np.zeros((targets.n_windows, targets.n_bins), dtype=np.int32)
 
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> NDArray[np.int32] | NDArray[np.float64]:
         """Return the bins, shape (windows, bins), in the caller's order of the windows."""
-        values = self._counts.astype(np.float64)
-        if self._rule.count == "coverage":
-            values /= self._targets.bin_size_bp
-        return self._targets.in_order(values)
+        counts = self._targets.in_order(self._counts)
+        return counts / self._targets.bin_size_bp if self._rule.count == "coverage" else counts
 
     def read_whole(self, block: int, rest: bytes, threads: int, tick: Tick) -> tuple[int, int]:
         """Read every alignment, and return how many were counted and how many are mapped.
@@ -165,7 +163,8 @@ class BamCounter:
             if tile >= len(tiles):
                 continue  # no alignment there
             begin = int(tiles[tile])
-            after = (beyond >> index.shift) + 1
+            # The last tile is seldom wanted whole: it is read on from its start as far as needed.
+            after = beyond >> index.shift
             end = int(tiles[after] if after < len(tiles) else index.ends[reference])
             n_bytes = max((end >> 16) - (begin >> 16), 0) + 1
             if last is not None and last.reference == reference:

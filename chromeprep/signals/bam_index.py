@@ -8,17 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import numba
 import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
+from chromeprep.compiled import allocating
 from chromeprep.errors import SignalError
 from chromeprep.signals.numbers import i64, u32
 
 _BAI, _CSI = b"BAI\1", b"CSI\1"
 _GZIP_MAGIC = b"\x1f\x8b"
 _BAI_SHIFT, _BAI_DEPTH = 14, 5
+_LEAST_SHIFT = 8  # smaller tiles would be a lot of memory and no use
+_BASE_BITS = 31  # of a place in a chromosome
 _IsalError = cast(type[Exception], isal_zlib.error)
 
 
@@ -77,7 +79,12 @@ def read_index(path: Path, bam: Path) -> BamIndex:
     elif raw[:4] == _CSI and len(raw) >= 20:
         shift, depth, extra = (int(value) for value in np.frombuffer(raw[4:16], dtype="<i4"))
         at = 16 + extra
-        if not (0 < shift < 32 and 0 < depth < 12 and extra >= 0 and at + 4 <= len(raw)):
+        if not (
+            _LEAST_SHIFT <= shift < _BASE_BITS
+            and 0 < depth < 12
+            and extra >= 0
+            and at + 4 <= len(raw)
+        ):
             raise damaged
     else:
         raise damaged
@@ -85,25 +92,54 @@ def read_index(path: Path, bam: Path) -> BamIndex:
     # Every chromosome takes four bytes at least.
     if count > (len(raw) - at - 4) // 4:
         raise damaged
-    rows, edges, ends, n_mapped, good = _walk(data, at + 4, count, shift, depth, raw[:4] == _CSI)
+    found = _walk(data, at + 4, count, shift, depth, raw[:4] == _CSI)
+    rows, edges, bins, bin_edges, ends, n_mapped, good = found
     if not good:
         raise damaged
     tiles = []
-    for low, high, (first, _) in zip(edges[:-1], edges[1:], ends, strict=True):
-        tile, width, offset = rows[low:high].T
-        linear = np.zeros(int((tile + width).max()) if len(tile) else 0, dtype=np.int64)
+    for chrom in range(count):
+        tile, width, offset = rows[edges[chrom] : edges[chrom + 1]].T
+        bin_tile, bin_offset = bins[bin_edges[chrom] : bin_edges[chrom + 1]].T
+        first, end = ends[chrom]
+        n_tiles = int(max(np.max(tile + width, initial=0), np.max(bin_tile + 1, initial=0)))
+        linear = np.zeros(min(n_tiles, 1 << (_BASE_BITS - shift)), dtype=np.int64)
+        if np.any(tile >= len(linear)) or np.any(bin_tile >= len(linear)):
+            raise damaged
         linear[tile] = offset
+        said = linear[linear != 0]
+        if len(said) and (said[0] < first or said[-1] > end or np.any(np.diff(said) < 0)):
+            raise damaged
         # Where nothing is said of a tile, what overlaps it comes after what overlaps those before.
         linear[linear == 0] = first
-        tiles.append(np.maximum.accumulate(linear))
+        linear = np.maximum.accumulate(linear)
+        # Unmapped reads that lie with their mates are in the bins, but of old samtools not in the
+        # linear index.
+        np.minimum.at(linear, bin_tile, bin_offset)
+        tiles.append(np.minimum.accumulate(linear[::-1])[::-1])
     return BamIndex(path, shift, tuple(tiles), ends[:, 1].copy(), int(n_mapped))
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def _walk(
     data: NDArray[np.uint8], at: int, n_chrom: int, shift: int, depth: int, csi: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int, bool]:
-    """Return rows of (tile, tiles, offset), whose they are, (first, last) of each, reads."""
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    int,
+    bool,
+]:
+    """Take an index apart.
+
+    Returns
+    -------
+    tuple
+        Rows of (tile, number of tiles, offset), and which are of which chromosome; the bins as
+        (first tile, first offset), and the same; (first, last) offset of each chromosome; the
+        mapped reads; whether all is as it should be.
+    """
     size = len(data)
     leaves = ((1 << 3 * depth) - 1) // 7  # number of the first bin of the smallest kind
     last = ((1 << 3 * (depth + 1)) - 1) // 7 - 1
@@ -111,9 +147,11 @@ def _walk(
     head = 16 if csi else 8
     rows = np.empty((size // 8 + 1, 3), dtype=np.int64)
     edges = np.zeros(n_chrom + 1, dtype=np.int64)
+    bins = np.empty((size // 8 + 1, 2), dtype=np.int64)
+    bin_edges = np.zeros(n_chrom + 1, dtype=np.int64)
     ends = np.zeros((n_chrom, 2), dtype=np.int64)
-    bad = rows[:0], edges, ends, 0, False
-    n_rows, n_mapped, n_pseudo, n_used = 0, 0, 0, 0
+    bad = rows[:0], edges, bins[:0], bin_edges, ends, 0, False
+    n_rows, n_bin_rows, n_mapped, n_pseudo, n_used = 0, 0, 0, 0, 0
     for chrom in range(n_chrom):
         if at + 4 > size:
             return bad
@@ -135,16 +173,24 @@ def _walk(
                 continue
             if number > last:
                 return bad
+            begin = np.int64(-1)
             for chunk in range(chunks, at, 16):
                 first = i64(data, chunk)
+                if first < 0 or i64(data, chunk + 8) < first:
+                    return bad
+                if begin < 0 or first < begin:
+                    begin = first
                 if ends[chrom, 1] == 0 or first < ends[chrom, 0]:
                     ends[chrom, 0] = first
                 ends[chrom, 1] = max(ends[chrom, 1], i64(data, chunk + 8))
+            tile, width = number, 1
+            while tile < leaves:
+                tile, width = 8 * tile + 1, 8 * width
+            if begin >= 0:
+                bins[n_bin_rows] = tile - leaves, begin
+                n_bin_rows += 1
             if csi:
                 # The offset of a bin is that of its first tile, whatever the size of the bin.
-                tile, width = number, 1
-                while tile < leaves:
-                    tile, width = 8 * tile + 1, 8 * width
                 rows[n_rows] = tile - leaves, width, i64(data, chunks - 12)
                 n_rows += 1
         if not csi:
@@ -160,7 +206,8 @@ def _walk(
             at += 8 * n_tiles
         n_used += ends[chrom, 1] > 0
         edges[chrom + 1] = n_rows
+        bin_edges[chrom + 1] = n_bin_rows
     # A chromosome without alignments may lack the pseudo-bin that counts them.
     if n_pseudo < n_used:
         n_mapped = -1
-    return rows[:n_rows], edges, ends, n_mapped, True
+    return rows[:n_rows], edges, bins[:n_bin_rows], bin_edges, ends, n_mapped, True

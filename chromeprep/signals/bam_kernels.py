@@ -6,10 +6,10 @@ CIGAR operations).
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import inlined, kernel
 from chromeprep.signals.kernels import add_bases
 from chromeprep.signals.numbers import i32, u8, u16, u32
 from chromeprep.signals.read_kernels import COVERAGE, REVERSE, add_read, read_interval
@@ -30,7 +30,7 @@ for _kind, _bytes in zip("AcCsSiIf", (1, 1, 1, 2, 2, 4, 4, 4), strict=True):
     _TAG_BYTES[ord(_kind)] = _bytes
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def _cigar(data: NDArray[np.uint8], record: int, end: int) -> tuple[int, int]:
     """Return where the CIGAR of a record is and how many operations it has."""
     at: int = record + _FIXED + u8(data, record + 8)
@@ -57,7 +57,7 @@ def _cigar(data: NDArray[np.uint8], record: int, end: int) -> tuple[int, int]:
     return at, count
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def count_records(
     data: NDArray[np.uint8],
     at: int,

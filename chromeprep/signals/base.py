@@ -7,9 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
@@ -49,7 +48,8 @@ class TrackBins(NamedTuple):
     ----------
     values
         Shape (windows, bins), in the order in which the windows were asked for and in genome
-        orientation; 0 in bins wholly outside the chromosome.
+        orientation; 0 in bins wholly outside the chromosome. float64, or integers where reads are
+        counted.
     n_counted
         Reads (or fragments) of the whole file that passed the filters; -1 where they were not
         asked for or the file holds none.
@@ -57,7 +57,7 @@ class TrackBins(NamedTuple):
         Mapped alignments of the whole file, before the filters; -1 where unknown.
     """
 
-    values: NDArray[np.float64]
+    values: NDArray[Any]
     n_counted: int = -1
     n_mapped: int = -1
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import kernel
 from chromeprep.signals.kernels import first_window
 from chromeprep.signals.read_kernels import COVERAGE, FIVE_PRIME, REVERSE, add_read, read_interval
 from chromeprep.signals.text_kernels import (
@@ -41,7 +41,7 @@ END_FIELD, STRAND_FIELD, BLOCKS_FIELD = 3, 6, 10  # of a line, counted from 1
 LINES, READS, EMPTY = 0, 1, 2
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def count_lines(
     text: NDArray[np.uint8],
     position: int,
@@ -206,7 +206,7 @@ def count_lines(
     return position, DONE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _find_blocks(text: NDArray[np.uint8], at: int, separator: int) -> tuple[int, int, int]:
     """Find the blocks of a line from its tenth field on.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import kernel
 from chromeprep.signals.kernels import add_signal, first_window
 from chromeprep.signals.text_kernels import (
     MAX_DIGITS,
@@ -42,7 +42,7 @@ _EXACT_MANTISSA = 1 << 53
 _MARGIN = 2.0**-50
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def to_float32(mantissa: int, power: int) -> float:
     """Return ``mantissa * 10**power`` rounded to double, then single precision; NaN if unsure.
 
@@ -73,7 +73,7 @@ def to_float32(mantissa: int, power: int) -> float:
     return np.float64(single) if np.isfinite(single) else np.nan
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def add_lines(
     text: NDArray[np.uint8],
     position: int,

@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numba
 import numpy as np
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
+from chromeprep.compiled import allocating, kernel
 from chromeprep.errors import SignalError
 from chromeprep.signals.numbers import u16
 
 BLOCK_MAGIC = b"\x1f\x8b\x08\x04"
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
-_RAW_DEFLATE = -15
-_TRAILER = 8  # CRC32 and length
 _IsalError = cast(type[Exception], isal_zlib.error)
 _COMPLETE = "is the copy or download complete?"
 
@@ -117,26 +115,26 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
     SignalError
         Where a block is damaged; it names the block's place.
     """
+    if not len(blocks):
+        return np.empty(0, dtype=np.uint8)
     view = memoryview(cast(Any, data))
-    decompress, checksum = isal_zlib.decompress, isal_zlib.crc32
-    parts = []
-    for body, end in zip(blocks.data.tolist(), blocks.ends.tolist(), strict=True):
-        tail = bytes(view[end - _TRAILER : end])
-        size = int.from_bytes(tail[4:], "little")
-        if not size:
-            continue
+    try:
+        held = igzip.decompress(view[int(blocks.starts[0]) : int(blocks.ends[-1])])
+    except (EOFError, OSError, _IsalError) as error:
+        raise _damaged(data, blocks, path) from error
+    return np.frombuffer(held, dtype=np.uint8)
+
+
+def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError:
+    """Find the block that does not inflate."""
+    view = memoryview(cast(Any, data))
+    start = int(blocks.starts[0])
+    for first, end in zip(blocks.starts.tolist(), blocks.ends.tolist(), strict=True):
+        start = first
         try:
-            part = decompress(view[body : end - _TRAILER], _RAW_DEFLATE, size)
-        except _IsalError as error:
-            raise _damaged(blocks, end, path) from error
-        if len(part) != size or checksum(part) != int.from_bytes(tail[:4], "little"):
-            raise _damaged(blocks, end, path)
-        parts.append(part)
-    return np.frombuffer(b"".join(parts), dtype=np.uint8)
-
-
-def _damaged(blocks: Blocks, end: int, path: Path) -> SignalError:
-    start = int(blocks.starts[np.searchsorted(blocks.ends, end)])
+            igzip.decompress(view[first:end])
+        except (EOFError, OSError, _IsalError):
+            break
     return SignalError(
         f"damaged BGZF: the block at byte {start:,} does not inflate to what its checksum says",
         path=path,
@@ -144,7 +142,7 @@ def _damaged(blocks: Blocks, end: int, path: Path) -> SignalError:
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _block(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """Return (offset of the compressed data, end) of the block at `at`; (0, 0) if there is none."""
     size = len(data)
@@ -167,7 +165,7 @@ def _block(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     return 0, 0
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def _walk(
     data: NDArray[np.uint8], start: int, limit: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:

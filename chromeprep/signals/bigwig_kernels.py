@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import allocating, kernel
 from chromeprep.signals.kernels import first_window
 
 # What `add_blocks` came to: all is well, or the block at which it stopped is damaged, has items
@@ -17,7 +17,7 @@ _BEDGRAPH, _VARIABLE, _FIXED = 1, 2, 3
 _MOST_ITEMS = 1 << 16
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating
 def add_blocks(
     words: NDArray[np.uint32],
     numbers: NDArray[np.float32],
@@ -109,7 +109,7 @@ def add_blocks(
     return DONE, 0, 0
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def _add_items(
     firsts: NDArray[np.int64],
     ends: NDArray[np.int64],

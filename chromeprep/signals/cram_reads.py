@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import kernel
 from chromeprep.signals.read_kernels import REVERSE, add_read, read_interval
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _covers_a_base(read: pysam.AlignedSegment) -> bool:
     return any(operation in _ON_THE_REFERENCE for operation, _ in read.cigartuples or ())
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def add_alignments(
     reads: NDArray[np.int64],
     chrom_of: NDArray[np.int64],

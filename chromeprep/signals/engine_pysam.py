@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
 from chromeprep.signals.bam import BamTrack
-from chromeprep.signals.base import Tick, Track, TrackBins, quiet_stderr
+from chromeprep.signals.base import Tick, Track, TrackBins
 from chromeprep.signals.bed import BedTrack
 from chromeprep.signals.bedgraph import BedGraphTrack
 from chromeprep.signals.bigwig import BigWigTrack
@@ -156,15 +156,14 @@ def open_bigwig(track: BigWigTrack) -> Iterator[Any]:
     import pyBigWig
 
     track.info()  # pyBigWig crashes on some damaged files, so they must not get that far
-    with quiet_stderr():  # it prints lines of its own beside the errors raised here
-        try:
-            file = pyBigWig.open(str(track.path))
-        except RuntimeError as error:
-            raise damaged_bigwig(track, "its header or index") from error
-        try:
-            yield file
-        finally:
-            file.close()
+    try:
+        file = pyBigWig.open(str(track.path))
+    except RuntimeError as error:
+        raise damaged_bigwig(track, "its header or index") from error
+    try:
+        yield file
+    finally:
+        file.close()
 
 
 def damaged_bigwig(track: BigWigTrack, what: str) -> SignalError:

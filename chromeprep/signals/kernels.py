@@ -7,14 +7,14 @@ that threads with windows of their own can share the arrays.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import inlined
 from chromeprep.signals.targets import TILE_SHIFT
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def first_window(
     first: int,
     low: int,
@@ -31,7 +31,7 @@ def first_window(
     return row
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@inlined
 def first_bin(first: int, start: int, size: int) -> int:
     """Return the bin of the base `first` in the window from `start` on, 0 where it lies before."""
     if first <= start:
@@ -40,7 +40,7 @@ def first_bin(first: int, start: int, size: int) -> int:
     return np.int64(np.uint32(first - start) // np.uint32(size))  # type: ignore[return-value]
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def add_overlap(
     first: int,
     end: int,
@@ -69,7 +69,7 @@ def add_overlap(
         row += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def add_bases(
     first: int,
     end: int,
@@ -98,7 +98,7 @@ def add_bases(
         row += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def add_signal(
     first: int,
     end: int,

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from chromeprep.compiled import inlined
 
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 _8, _16, _24 = np.uint32(8), np.uint32(16), np.uint32(24)
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def u8(data: NDArray[np.uint8], at: int) -> int:
     """Read a byte."""
     value: Any = np.int64(data[np.uint64(at)])
     return value  # type: ignore[no-any-return]
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def u16(data: NDArray[np.uint8], at: int) -> int:
     """Read an unsigned number of 2 bytes."""
     place = np.uint64(at)
@@ -31,7 +32,7 @@ def u16(data: NDArray[np.uint8], at: int) -> int:
     return value  # type: ignore[no-any-return]
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def u32(data: NDArray[np.uint8], at: int) -> int:
     """Read an unsigned number of 4 bytes."""
     place = np.uint64(at)
@@ -44,14 +45,14 @@ def u32(data: NDArray[np.uint8], at: int) -> int:
     return value  # type: ignore[no-any-return]
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def i32(data: NDArray[np.uint8], at: int) -> int:
     """Read a signed number of 4 bytes."""
     value: Any = np.int64(np.int32(u32(data, at)))
     return value  # type: ignore[no-any-return]
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def i64(data: NDArray[np.uint8], at: int) -> int:
     """Read a signed number of 8 bytes."""
     value: Any = u32(data, at) | i32(data, at + 4) << 32

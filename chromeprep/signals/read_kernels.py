@@ -6,10 +6,10 @@ to, -1 where reads are not extended. The other arguments are those of `chromepre
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from chromeprep.compiled import inlined
 from chromeprep.signals.kernels import add_bases, add_overlap
 from chromeprep.signals.reads import COUNT_RULES, MAX_FRAGMENT_BP
 
@@ -21,7 +21,7 @@ PAIRED, PROPER, MATE_UNMAPPED, REVERSE, FIRST_OF_PAIR = 0x1, 0x2, 0x8, 0x10, 0x4
 _FRAGMENT = PAIRED | PROPER
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def read_interval(
     first: int, end: int, flag: int, mate: int, template: int, extend: int
 ) -> tuple[int, int]:
@@ -52,7 +52,7 @@ def read_interval(
     return first, max(end, first + extend)
 
 
-@numba.njit(nogil=True, cache=True)
+@inlined
 def add_read(
     first: int,
     end: int,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 TILE_SHIFT = 14  # tiles of 16,384 bases, as in the linear index of BAM
 
@@ -154,7 +156,7 @@ class Targets(NamedTuple):
                 end = min(length, int(self.starts[run[-1]]) + self.width_bp)
                 yield Span(chrom, first, end, int(run[0]), int(run[-1]) + 1)
 
-    def in_order(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def in_order(self, values: NDArray[_Number]) -> NDArray[_Number]:
         """Return values of shape (windows, bins) from the order here to the caller's."""
         out = np.empty_like(values)
         out[self.order] = values

@@ -29,11 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.chromosomes import natural_key
+from chromeprep.compiled import kernel
 from chromeprep.errors import MismatchError, SignalError, shorten
 from chromeprep.format.ids import bare_chromosome
 
@@ -170,7 +170,7 @@ class ChromosomeNames:
             )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def name_end(text: NDArray[np.uint8], position: int) -> int:
     """Return where the field at `position` ends, at a tab, space or line end."""
     while text[position] > SPACE:
@@ -178,7 +178,7 @@ def name_end(text: NDArray[np.uint8], position: int) -> int:
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def same_name(
     text: NDArray[np.uint8], position: int, letters: NDArray[np.uint8], low: int, n: int
 ) -> bool:
@@ -192,7 +192,7 @@ def same_name(
     return bool(text[position + n] <= SPACE)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def find_name(
     text: NDArray[np.uint8],
     first: int,
@@ -224,7 +224,7 @@ def find_name(
     return UNKNOWN
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def line_end(text: NDArray[np.uint8], position: int) -> int:
     """Return the position of the next newline, `position` itself where it stands there."""
     while text[position] != NEWLINE:
@@ -232,7 +232,7 @@ def line_end(text: NDArray[np.uint8], position: int) -> int:
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def is_heading(text: NDArray[np.uint8], position: int) -> bool:
     """Say whether the line at `position` is blank, a comment, a ``track`` or ``browser`` line."""
     if text[position] == HASH:
@@ -245,7 +245,7 @@ def is_heading(text: NDArray[np.uint8], position: int) -> bool:
     return bool(text[position] == NEWLINE)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def skip_separator(text: NDArray[np.uint8], position: int) -> int:
     """Return where the next field begins: after one tab, or after any spaces.
 
@@ -258,7 +258,7 @@ def skip_separator(text: NDArray[np.uint8], position: int) -> int:
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def skip_field(text: NDArray[np.uint8], position: int, separator: int) -> int:
     """Return where the field at `position` ends: at the next `separator` or line end.
 
@@ -271,7 +271,7 @@ def skip_field(text: NDArray[np.uint8], position: int, separator: int) -> int:
     return position
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel
 def parse_number(text: NDArray[np.uint8], position: int) -> tuple[int, int]:
     """Return the whole number at `position` and where it ends; -1 where none stands there."""
     value = 0
