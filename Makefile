@@ -11,10 +11,10 @@ STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean programs
+.PHONY: help install demo test lint bench clean clean-kernels programs
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 install: $(STAMP) ## set up .venv with everything, once
 
@@ -37,9 +37,17 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# bedtools and samtools: some tests compare with them; without them they are skipped and say so.
+# bedtools, samtools, featureCounts: some tests compare with them, and say so where they are skipped.
 programs:
 	@bash tools/setup.sh programs
+
+# In a folder that stays, for the inputs are large and made once: BENCH=/scratch/bench make bench
+BENCH ?= bench
+bench: $(STAMP) programs ## time binning beside other tools, on large generated inputs, into bench/
+	$(BIN)/python -m benchmarks.binning --folder $(BENCH) --curves
+
+clean-kernels: ## compile the counting loops anew, after one of them was changed
+	find chromeprep -name '*.nb[ci]' -delete
 
 clean: ## remove .venv, demo/ and caches
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -160,3 +160,92 @@ def write_bam(path: Path, n_reads: int, seed: int = 0) -> Path:
                 pack.stdin.write(data)
     subprocess.run(["samtools", "index", path], check=True)
     return path
+
+
+def write_tagalign(path: Path, n_reads: int, seed: int = 0) -> Path:
+    """Write the reads of the BAM as a tagAlign, sorted, gzipped."""
+    with subprocess.Popen(
+        ["gzip", "-c"], stdin=subprocess.PIPE, stdout=path.open("wb")
+    ) as pack:  # fmt: skip
+        assert pack.stdin is not None
+        for chrom, (starts, reverse) in positions(n_reads, seed).items():
+            for low in range(0, len(starts), _PER_WRITE):
+                first = starts[low : low + _PER_WRITE]
+                strands = reverse[low : low + _PER_WRITE]
+                lines = [
+                    f"{chrom}\t{start}\t{start + READ_BP}\tN\t1000\t{'-' if minus else '+'}\n"
+                    for start, minus in zip(first.tolist(), strands.tolist(), strict=True)
+                ]
+                pack.stdin.write("".join(lines).encode())
+    return path
+
+
+def write_bigwig(path: Path) -> Path:
+    """Write a track as coverage has it: runs of 5 to 60 bases with small values, everywhere."""
+    import pyBigWig
+
+    rng = np.random.default_rng(3)
+    with pyBigWig.open(str(path), "w") as track:
+        track.addHeader(list(CHROMOSOMES.items()))
+        for chrom, length in CHROMOSOMES.items():
+            at = 10_000
+            while at < length - 100_000:
+                ends = at + np.cumsum(rng.integers(5, 150, 100_000))
+                ends = ends[ends < length - 1]
+                if not len(ends):
+                    break
+                starts = np.concatenate([[at], ends[:-1]])
+                values = rng.integers(0, 40, len(ends)).astype(np.float64) * 0.05
+                track.addEntries([chrom] * len(ends), starts, ends=ends, values=values)
+                at = int(ends[-1])
+    return path
+
+
+def write_windows(path: Path) -> Path:
+    """Write the window of every gene as BED, sorted."""
+    rows = [
+        (gene.chrom, gene.tss - 10_000 + (gene.strand == "-"), number, gene.strand)
+        for number, gene in enumerate(genes())
+    ]
+    path.write_text(
+        "".join(f"{c}\t{s}\t{s + 20_000}\tg{n}\t0\t{strand}\n" for c, s, n, strand in _sorted(rows))
+    )
+    return path
+
+
+def write_bins(path: Path) -> Path:
+    """Write every bin of every window as BED, sorted."""
+    rows = sorted(
+        (list(CHROMOSOMES).index(chrom), start + 100 * b)
+        for chrom, start in _window_starts()
+        for b in range(200)
+    )
+    names = list(CHROMOSOMES)
+    path.write_text("".join(f"{names[c]}\t{start}\t{start + 100}\n" for c, start in rows))
+    return path
+
+
+def write_saf(path: Path) -> Path:
+    """Write every bin of every window as featureCounts wants it."""
+    with path.open("w") as out:
+        for number, (chrom, start) in enumerate(_window_starts()):
+            out.writelines(
+                f"{number}_{b}\t{chrom}\t{start + 100 * b + 1}\t{start + 100 * b + 100}\t+\n"
+                for b in range(200)
+            )
+    return path
+
+
+def write_sizes(path: Path) -> Path:
+    """Write the lengths of the chromosomes."""
+    path.write_text("".join(f"{name}\t{size}\n" for name, size in CHROMOSOMES.items()))
+    return path
+
+
+def _window_starts() -> list[tuple[str, int]]:
+    return [(gene.chrom, gene.tss - 10_000 + (gene.strand == "-")) for gene in genes()]
+
+
+def _sorted(rows: list[tuple[str, int, int, str]]) -> list[tuple[str, int, int, str]]:
+    order = {name: rank for rank, name in enumerate(CHROMOSOMES)}
+    return sorted(rows, key=lambda row: (order[row[0]], row[1]))

@@ -86,7 +86,7 @@ class AnnotationError(InputError):
 
 
 class SignalError(InputError):
-    """A BAM or bigWig file is wrong."""
+    """A file of reads or of signal is wrong: BAM, CRAM, tagAlign, BED, bedGraph, bigWig."""
 
 
 class ExpressionError(InputError):

@@ -96,7 +96,7 @@ def open_track(kind: str, path: Path, options: TrackOptions) -> Track:
         raise ValueError(f"no kind of file: {kind!r}; there are {', '.join(KINDS)}")
     if options.engine == "fast":
         return track
-    from chromeprep.signals.engines import with_engine
+    from chromeprep.signals.engines.choose import with_engine
 
     return with_engine(track, options.engine)
 

@@ -60,11 +60,13 @@ make_venv() {
 }
 
 get_programs() {
-    local name
-    for name in bedtools samtools; do
-        command -v "$name" >/dev/null || apt_install "$name" || {
+    local name package
+    for name in bedtools samtools featureCounts; do
+        package=$name
+        [ "$name" != featureCounts ] || package=subread
+        command -v "$name" >/dev/null || apt_install "$package" || {
             say "make: $name is missing; the tests that compare with it will be skipped."
-            say "  On Debian and Ubuntu: sudo apt-get install $name"
+            say "  On Debian and Ubuntu: sudo apt-get install $package"
         }
     done
 }

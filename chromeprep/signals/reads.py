@@ -30,9 +30,9 @@ class ReadRule:
         the alignment (N and D) are left out: the rule of ``samtools bedcov -j``, by bin width.
     extend_bp
         Where not None, a read stands for its fragment, without gaps: mates that are properly
-        paired (flag 0x2, at most 2,000 bp from end to end) for the bases from one's 5' end to the
-        other's, once, at the first of the pair; any other read for `extend_bp` from its 5' base in
-        the direction of its strand, and never for less than itself.
+        paired (flag 0x2, at most 2,000 bp from end to end) for the |TLEN| bases from the first
+        base of either, once, at the first of the pair; any other read for `extend_bp` from its 5'
+        base in the direction of its strand, and never for less than itself.
     min_mapq
         Alignments with a smaller mapping quality are left out. BED and tagAlign hold none.
     exclude_flags

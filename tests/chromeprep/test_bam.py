@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chromeprep.signals.bam import BamTrack
+from chromeprep.signals.bam.track import BamTrack
 from chromeprep.signals.base import TrackBins
 from chromeprep.signals.reads import COUNT_RULES, ReadRule
 from chromeprep.signals.targets import Targets

@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chromeprep.errors import MismatchError, SignalError
-from chromeprep.signals import text_blocks
-from chromeprep.signals.bed import BedTrack, TagAlignTrack
 from chromeprep.signals.reads import COUNT_RULES, CountRule, ReadRule
 from chromeprep.signals.targets import Targets
+from chromeprep.signals.text import blocks as text_blocks
+from chromeprep.signals.text.bed import BedTrack, TagAlignTrack
 
 LENGTHS = {"chr1": 700, "chr2": 300}
 RULES = [ReadRule(count, extend) for count in COUNT_RULES for extend in (None, 1, 60)]
@@ -264,9 +264,7 @@ def test_chromosomes_without_a_line(tmp_path: Path, caplog: pytest.LogCaptureFix
     path.write_text("chr1\t10\t20\n")
     with caplog.at_level(logging.WARNING):
         BedTrack(path).read(WINDOWS.targets())
-    assert [r.getMessage() for r in caplog.records] == [
-        f"{path}: has no line on chr2; the bins there are 0"
-    ]
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: has no line on chr2"]
     path.write_text("chrI\t10\t20\nchrII\t5\t6\n")
     with pytest.raises(MismatchError, match="its lines are of chrI, chrII"):
         BedTrack(path).read(WINDOWS.targets())

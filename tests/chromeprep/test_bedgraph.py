@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from chromeprep.errors import MismatchError, SignalError
 from chromeprep.signals import BedGraphTrack, BigWigTrack
-from chromeprep.signals.bedgraph_kernels import to_float32
 from chromeprep.signals.targets import Targets
+from chromeprep.signals.text.bedgraph_kernels import to_float32
 
 CHROMOSOMES = {"chr1": 3000, "chr2": 150}
 RULES: tuple[Literal["zero"], Literal["nan"]] = ("zero", "nan")

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
 from chromeprep.signals import BigWigTrack
-from chromeprep.signals.base import quiet_stderr
 from chromeprep.signals.targets import Targets
 
 CHROMOSOMES = {"chr1": 3000, "chr2": 150}
@@ -534,18 +533,6 @@ def test_no_bigwig(tmp_path: Path, data: bytes, message: str) -> None:
 def test_places_that_are_no_files(tmp_path: Path) -> None:
     fails(tmp_path / "absent.bw", "no such file")
     fails(tmp_path, "is a folder, not a file")
-
-
-def test_quiet_stderr_gives_it_back(capfd: pytest.CaptureFixture[str]) -> None:
-    def fail_quietly() -> None:
-        with quiet_stderr():
-            os.write(2, b"unheard\n")
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail_quietly()
-    os.write(2, b"heard\n")
-    assert capfd.readouterr().err == "heard\n"
 
 
 def test_track_is_closed_after_a_failure(big: Path, tmp_path: Path) -> None:

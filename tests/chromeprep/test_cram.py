@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.bam import BamTrack
-from chromeprep.signals.cram import CramTrack
+from chromeprep.signals.bam.track import BamTrack
+from chromeprep.signals.cram.references import no_downloads
+from chromeprep.signals.cram.track import CramTrack
 from chromeprep.signals.reads import COUNT_RULES, ReadRule
-from chromeprep.signals.references import no_downloads
 from chromeprep.signals.targets import Targets
 
 LENGTHS = {"chr1": 9000, "chr2": 4000, "chr3": 1000}

@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chromeprep.errors import ChromeError, MismatchError, OutputError, SignalError
-from chromeprep.signals import engine_pysam
-from chromeprep.signals.bam import BamTrack
+from chromeprep.signals.bam.track import BamTrack
 from chromeprep.signals.base import Track, TrackBins
-from chromeprep.signals.bed import BedTrack, TagAlignTrack
-from chromeprep.signals.bedgraph import BedGraphTrack
-from chromeprep.signals.bigwig import BigWigTrack
-from chromeprep.signals.cram import CramTrack
-from chromeprep.signals.engines import ENGINES, with_engine
+from chromeprep.signals.bigwig.track import BigWigTrack
+from chromeprep.signals.cram.track import CramTrack
+from chromeprep.signals.engines import by_pysam as engine_pysam
+from chromeprep.signals.engines.choose import ENGINES, with_engine
 from chromeprep.signals.reads import COUNT_RULES, ReadRule
 from chromeprep.signals.targets import Targets
+from chromeprep.signals.text.bed import BedTrack, TagAlignTrack
+from chromeprep.signals.text.bedgraph import BedGraphTrack
 
 HAS_BEDTOOLS = shutil.which("bedtools") is not None
 OTHERS = [
@@ -118,7 +118,7 @@ def reads_as(kind: str, make: Any, rng: random.Random) -> Path:
 
     reads = [a_read(make, rng) for _ in range(300)]
     if "CRAM" in kind:  # which holds no sequence without a CIGAR
-        reads = [read for read in reads if read.cigar not in (None, "7D")]
+        reads = [read for read in reads if read.cigar is not None]
     in_order = "loose" not in kind
     order = "coordinate" if in_order else "unsorted"
     bam: Path = make.bam(reads, LENGTHS, sort=in_order, index=in_order, order=order)

@@ -82,7 +82,10 @@ def test_the_walk_itself(tmp_path: Path, source: str, names: list[str]) -> None:
     assert list(imported(path, tmp_path)) == names
 
 
-HEAVY = ("numpy", "h5py", "pandas", "pysam", "pyBigWig", "pyranges", "torch", "sklearn", "isal")
+HEAVY = (
+    "numpy", "h5py", "pandas", "pysam", "pyBigWig", "pyranges", "torch", "sklearn", "isal", "numba",
+    "matplotlib",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("program", ["chromeprep", "chromemodel"])
@@ -104,7 +107,7 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
 
 @pytest.mark.parametrize(
     "command",
-    ["bin", "import", "quantify", "label", "info", "validate", "export", "simulate"],
+    ["bin", "import", "quantify", "label", "info", "validate", "export", "qc", "simulate"],
 )
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     code = f"""

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import OutputError, SignalError
-from chromeprep.signals.bam import BamTrack
+from chromeprep.signals.bam.track import BamTrack
 from chromeprep.signals.base import Tick, Track, TrackBins
-from chromeprep.signals.bed import BedTrack
-from chromeprep.signals.bedgraph import BedGraphTrack
-from chromeprep.signals.bigwig import BigWigTrack
-from chromeprep.signals.cram import CramTrack
-from chromeprep.signals.engine_pysam import bedgraph_lines, damaged_bigwig, open_bigwig
-from chromeprep.signals.engine_reads import Tally, pieces_of
+from chromeprep.signals.bigwig.track import BigWigTrack
+from chromeprep.signals.cram.track import CramTrack
+from chromeprep.signals.engines.by_pysam import bedgraph_lines, damaged_bigwig, open_bigwig
+from chromeprep.signals.engines.reads import Tally, pieces_of
 from chromeprep.signals.means import Sums, infinite
 from chromeprep.signals.targets import Targets
+from chromeprep.signals.text.bed import BedTrack
+from chromeprep.signals.text.bedgraph import BedGraphTrack
 
 _LINES_AT_A_TIME = 1 << 16
 _CHROMOSOME = "chromosome"  # of which each pair of files holds one, whatever its name

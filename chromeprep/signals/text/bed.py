@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals import bed_kernels as kernel
 from chromeprep.signals.base import Tick, TrackBins, TrackInfo, check_file, no_tick
-from chromeprep.signals.bed_lines import check_beginning, find_fault, split_line
 from chromeprep.signals.reads import DEFAULT_RULE, ReadRule
 from chromeprep.signals.targets import Targets
-from chromeprep.signals.text_blocks import is_complete, open_blocks
-from chromeprep.signals.text_kernels import ChromosomeNames, name_end
+from chromeprep.signals.text import bed_kernels as kernel
+from chromeprep.signals.text.bed_lines import check_beginning, find_fault, split_line
+from chromeprep.signals.text.blocks import is_complete, open_blocks
+from chromeprep.signals.text.kernels import ChromosomeNames, name_end
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from chromeprep.compiled import kernel
 from chromeprep.signals.kernels import first_window
 from chromeprep.signals.read_kernels import COVERAGE, FIVE_PRIME, REVERSE, add_read, read_interval
-from chromeprep.signals.text_kernels import (
+from chromeprep.signals.text.kernels import (
     COMMA,
     MAX_DIGITS,
     MINUS,

@@ -41,7 +41,7 @@ class EngineTrack:
     def info(self) -> TrackInfo:
         """Describe the file; see `chromeprep.signals.base.Track`."""
         if self.engine == "bedtools":
-            from chromeprep.signals.engine_bedtools import check_bedtools
+            from chromeprep.signals.engines.by_bedtools import check_bedtools
 
             check_bedtools(self.track)
         return self.track.info()
@@ -49,10 +49,10 @@ class EngineTrack:
     def read(self, targets: Targets, *, threads: int = 1, tick: Tick = no_tick) -> TrackBins:
         """Read all windows; see `chromeprep.signals.base.Track`."""
         if self.engine == "bedtools":
-            from chromeprep.signals.engine_bedtools import read_with_bedtools
+            from chromeprep.signals.engines.by_bedtools import read_with_bedtools
 
             return read_with_bedtools(self.track, targets, threads, tick)
-        from chromeprep.signals.engine_pysam import read_with_pysam
+        from chromeprep.signals.engines.by_pysam import read_with_pysam
 
         return read_with_pysam(self.track, targets, threads, tick)
 

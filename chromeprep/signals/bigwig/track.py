@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
 from chromeprep.signals.base import Tick, TrackBins, TrackInfo, no_tick
-from chromeprep.signals.bigwig_format import BigWigFile, DamagedError, open_bigwig
+from chromeprep.signals.bigwig.format import BigWigFile, DamagedError, open_bigwig
 from chromeprep.signals.means import Sums, Uncovered, infinite, mean_rule, overlap
 from chromeprep.signals.targets import Targets
 
@@ -100,7 +100,7 @@ def _divide(file: BigWigFile, targets: Targets) -> Iterator[_Job]:
 
 def _add(file: BigWigFile, targets: Targets, job: _Job, sums: Sums) -> None:
     """Add the blocks of a job to its windows."""
-    from chromeprep.signals import bigwig_kernels as kernels
+    from chromeprep.signals.bigwig import kernels as kernels
 
     number, _ = file.chromosomes[targets.chromosomes[job.chrom]]
     parts: list[bytes] = []

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.bam_counting import BamCounter
-from chromeprep.signals.bam_index import BamIndex, find_index, read_index
+from chromeprep.signals.bam.counting import BamCounter
+from chromeprep.signals.bam.index import BamIndex, find_index, read_index
 from chromeprep.signals.base import Tick, TrackBins, TrackInfo, check_file, no_tick
 from chromeprep.signals.bgzf import BLOCK_MAGIC, find_blocks, has_end_mark, inflate, is_bgzf, mapped
 from chromeprep.signals.reads import DEFAULT_RULE, ReadRule

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from chromeprep.compiled import kernel
 from chromeprep.signals.kernels import add_signal, first_window
-from chromeprep.signals.text_kernels import (
+from chromeprep.signals.text.kernels import (
     MAX_DIGITS,
     MINUS,
     NEWLINE,
@@ -100,7 +100,7 @@ def add_lines(
     tally
         Count of lines, shape (1,); added to.
     slots, offsets, letters, codes
-        A `chromeprep.signals.text_kernels.NameTable`.
+        A `chromeprep.signals.text.kernels.NameTable`.
     lengths, windows, starts, tiles, tile_offsets, size
         The `chromeprep.signals.targets.Targets`; `windows` are its ``offsets``.
     sums, covered

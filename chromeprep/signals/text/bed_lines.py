@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chromeprep.errors import SignalError
 from chromeprep.signals.base import check_file
-from chromeprep.signals.text_blocks import first_bytes
+from chromeprep.signals.text.blocks import first_bytes
 
 STRAND_HINT = (
     "counting 5' bases and extending reads need the strand; "

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError, shorten
-from chromeprep.signals import bedgraph_kernels as kernel
 from chromeprep.signals.base import Tick, TrackBins, TrackInfo, check_file, no_tick
 from chromeprep.signals.kernels import add_signal
 from chromeprep.signals.means import Sums, Uncovered, infinite, mean_rule
 from chromeprep.signals.targets import Targets
-from chromeprep.signals.text_blocks import first_bytes, is_complete, open_blocks
-from chromeprep.signals.text_kernels import MAX_DIGITS, UNWANTED, ChromosomeNames, name_end
+from chromeprep.signals.text import bedgraph_kernels as kernel
+from chromeprep.signals.text.blocks import first_bytes, is_complete, open_blocks
+from chromeprep.signals.text.kernels import MAX_DIGITS, UNWANTED, ChromosomeNames, name_end
 
 _FIRST_BYTES = 1 << 16
 _SHOWN = 60  # letters of a line or field in a message

@@ -59,7 +59,7 @@ def _parts(reads: Iterator[pysam.AlignedSegment]) -> Iterator[tuple[int, ...]]:
     for read in reads:
         fields = _fields(read)
         cigar = read.cigartuples
-        if cigar is None or len(cigar) == 1 or not any(what in _GAPS for what, _ in cigar):
+        if cigar is None or not any(what in _GAPS for what, _ in cigar):
             yield fields
             continue
         chrom, first, _, flag, *others, _ = fields

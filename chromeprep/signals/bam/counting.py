@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals import bam_kernels as kernel
-from chromeprep.signals.bam_index import BamIndex
+from chromeprep.signals.bam import kernels as kernel
+from chromeprep.signals.bam.index import BamIndex
 from chromeprep.signals.base import Tick
 from chromeprep.signals.bgzf import find_blocks, inflate
 from chromeprep.signals.reads import ReadRule
@@ -87,6 +87,7 @@ class BamCounter:
         tally = np.zeros(3, dtype=np.int64)
         left = np.frombuffer(rest, dtype=np.uint8)
         place = 0
+        tick(block / len(self._data))
         for part, n_bytes in self._inflated(block, threads):
             left = np.concatenate((left, part)) if len(left) else part
             at = self._count(left, 0, tally)
@@ -133,6 +134,8 @@ class BamCounter:
         """Read the alignments that the index leads to."""
         stretches = list(self._stretches(index))
         total = sum(stretch.n_bytes for stretch in stretches)
+        if not stretches:
+            tick(1.0)
 
         def read(share: list[_Stretch]) -> None:
             for stretch in share:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.bam import BamTrack
+from chromeprep.signals.bam.track import BamTrack
 from chromeprep.signals.base import Tick, check_file
-from chromeprep.signals.bed import BedTrack
-from chromeprep.signals.bed_lines import find_fault, split_line
-from chromeprep.signals.cram import CramTrack
+from chromeprep.signals.cram.references import no_downloads
+from chromeprep.signals.cram.track import CramTrack
 from chromeprep.signals.reads import MAX_FRAGMENT_BP, ReadRule
-from chromeprep.signals.references import no_downloads
 from chromeprep.signals.targets import Targets
-from chromeprep.signals.text_kernels import ChromosomeNames
+from chromeprep.signals.text.bed import BedTrack
+from chromeprep.signals.text.bed_lines import find_fault, split_line
+from chromeprep.signals.text.kernels import ChromosomeNames
 from chromeprep.textfiles import read_lines
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ class ChromosomeNames:
         missing = [name for name in self._wanted if bare_chromosome(name) not in plain]
         if missing:
             _log.warning(
-                "%s: has no line on %s; the bins there are 0",
+                "%s: has no line on %s",
                 self.path, shorten(sorted(missing, key=natural_key)),
             )  # fmt: skip
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
 from chromeprep.signals.base import Tick, TrackBins, TrackInfo, check_file, no_tick
-from chromeprep.signals.cram_reads import add_alignments, batches
+from chromeprep.signals.cram.reads import add_alignments, batches
+from chromeprep.signals.cram.references import no_downloads
 from chromeprep.signals.reads import DEFAULT_RULE, ReadRule
-from chromeprep.signals.references import no_downloads
 from chromeprep.signals.targets import Targets
 
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.errors import SignalError
-from chromeprep.signals.bam import BamTrack
+from chromeprep.signals.bam.track import BamTrack
 from chromeprep.signals.base import Tick, Track, TrackBins
-from chromeprep.signals.bed import BedTrack
-from chromeprep.signals.bedgraph import BedGraphTrack
-from chromeprep.signals.bigwig import BigWigTrack
-from chromeprep.signals.cram import CramTrack
-from chromeprep.signals.engine_reads import Piece, Tally, pieces_of
+from chromeprep.signals.bigwig.track import BigWigTrack
+from chromeprep.signals.cram.track import CramTrack
+from chromeprep.signals.engines.reads import Piece, Tally, pieces_of
 from chromeprep.signals.means import Uncovered, infinite, overlap
 from chromeprep.signals.targets import Targets
-from chromeprep.signals.text_kernels import ChromosomeNames
+from chromeprep.signals.text.bed import BedTrack
+from chromeprep.signals.text.bedgraph import BedGraphTrack
+from chromeprep.signals.text.kernels import ChromosomeNames
 from chromeprep.textfiles import read_lines
 
 _PIECES_AT_A_TIME = 1 << 20

@@ -1,0 +1,1 @@
+"""bigWig: the format, and means over its items."""

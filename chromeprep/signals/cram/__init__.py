@@ -1,0 +1,1 @@
+"""CRAM, by way of pysam."""

@@ -1,0 +1,1 @@
+"""Independent references: the same files read and counted by other programs."""

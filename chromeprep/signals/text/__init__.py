@@ -1,0 +1,1 @@
+"""Text: BED and tagAlign, whose lines are reads, and bedGraph."""
