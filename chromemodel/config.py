@@ -37,6 +37,8 @@ class Layout:
     """What a model expects of a file: its marks in order, and the window of a gene.
 
     ``marks_named`` is whether the user chose the marks; then later files may hold others.
+    ``window_named`` is whether the user chose the window; then files may have wider ones, of which
+    the middle is taken.
     """
 
     marks: tuple[str, ...]
@@ -45,6 +47,7 @@ class Layout:
     n_bins: int
     orientation: str
     marks_named: bool = False
+    window_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class TrainConfig:
     """How a model is fitted; the defaults are those of the paper ("Model training").
 
     ``batch_size`` and ``patience`` (epochs without a better validation AUROC before training
-    stops) are our choices, the paper is silent; see ``docs/paper.md``.
+    stops) are our choices, the paper is silent; see ``docs/paper.md``. ``clip_norm`` is the length
+    to which longer gradients are cut, None for no limit.
     """
 
     optimizer: Optimizer = "sgd"
@@ -121,6 +125,7 @@ class TrainConfig:
     batch_size: int = 32
     epochs: int = 200
     patience: int = 20
+    clip_norm: float | None = None
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
@@ -140,6 +145,8 @@ class TrainConfig:
             raise ValueError(f"momentum is {self.momentum}, expected [0, 1)")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm is {self.clip_norm}, expected more than 0")
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
+from chromemodel.config import TrainConfig
 from chromeprep.errors import did_you_mean
+
+Fitter = Literal["torch", "scikit-learn"]
 
 T = TypeVar("T", bound=type)
 
 
 class Entry(NamedTuple):
-    """One thing that can be chosen; ``target`` is ``"package.module:Class"`` or the class."""
+    """One thing that can be chosen; ``target`` is ``"package.module:Class"`` or the class.
+
+    ``recipe`` is how its paper trains a model, ``fitter`` what fits it.
+    """
 
     name: str
     target: str | type
     summary: str
     reference: str
+    recipe: TrainConfig
+    fitter: Fitter
 
 
 class Registry(Generic[T]):
@@ -60,7 +68,16 @@ class Registry(Generic[T]):
         """Return the names in the order of registration."""
         return list(self._entries)
 
-    def register(self, name: str, target: str | type, *, summary: str, reference: str = "") -> None:
+    def register(
+        self,
+        name: str,
+        target: str | type,
+        *,
+        summary: str,
+        reference: str = "",
+        recipe: TrainConfig | None = None,
+        fitter: Fitter = "torch",
+    ) -> None:
         """Add an entry.
 
         Parameters
@@ -73,6 +90,10 @@ class Registry(Generic[T]):
             One line for lists and help pages.
         reference
             The paper it comes from.
+        recipe
+            How a model is trained where the user does not say; `TrainConfig()` by default.
+        fitter
+            Whether the one training loop fits a model, or scikit-learn.
 
         Raises
         ------
@@ -81,7 +102,9 @@ class Registry(Generic[T]):
         """
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered already")
-        self._entries[name] = Entry(name, target, summary, reference)
+        self._entries[name] = Entry(
+            name, target, summary, reference, recipe or TrainConfig(), fitter
+        )
 
     def entry(self, name: str) -> Entry:
         """Return an entry by name.

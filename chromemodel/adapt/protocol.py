@@ -44,6 +44,9 @@ from chromemodel.evaluate.predictions import (
     predict_probability,
     selection_notes,
 )
+from chromemodel.models import MODELS
+from chromemodel.models.base import ClassicalNet
+from chromemodel.registry import Fitter
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -52,10 +55,11 @@ from chromemodel.train.checkpoint import (
     run_folder,
     write_run,
 )
+from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.single import fresh, full_component, tensors
-from chromeprep.errors import InputError, MismatchError
+from chromeprep.errors import ChromeError, InputError, MismatchError
 from chromeprep.format.ids import cut_version
 
 TEST_PART = "target half that did not adapt"
@@ -100,6 +104,7 @@ def adapt_model(
     model: str = "transferchrome",
     options: Mapping[str, Any] | None = None,
     marks: Sequence[str] = (),
+    window_bp: int | None = None,
     normalise: NormaliseRule = "file",
     split: Split | None = None,
     training: TrainConfig | None = None,
@@ -120,7 +125,7 @@ def adapt_model(
         The run folder of the adapted run; ``out/source_only`` is the other.
     method, method_options
         A registered method and some of its options.
-    model, options, marks, normalise, baseline, force, command
+    model, options, marks, window_bp, normalise, training, baseline, force, command
         As for `chromemodel.train_model`; ``training`` statistics are those of the source's
         training genes.
     split
@@ -134,22 +139,30 @@ def adapt_model(
         Where a file is wrong, they do not fit each other, or the source lacks labels.
     OutputError
         Where the folder cannot be written.
+    ChromeError
+        Where scikit-learn fits the model and the method is another than ``source_only``.
     ValueError
         Where a name or an option of the model or method is wrong.
     """
-    training = training or TrainConfig()
+    entry = MODELS.entry(model)
+    training = training or entry.recipe
     split = replace(split or Split(seed=training.seed), rule="adapt")
     component = full_component(model, options or {})
     way = Component(
         method, to_json(build_options(METHODS.load(method).Config, method_options or {}))
     )
+    if entry.fitter != "torch" and method != SOURCE_ONLY:
+        raise ChromeError(
+            f"{model} is fitted by {entry.fitter}; it can be carried over, but not adapted",
+            hint=f"use --method {SOURCE_ONLY}",
+        )
     folder_out = check_run_target(out, force=force, inputs=[source, target])
     if Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
         raise MismatchError("is the source and the target; adaptation needs two", path=target)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
-    near = read_signals(source, marks=marks)
+    near = read_signals(source, marks=marks, window_bp=window_bp)
     far = read_signals(target, layout=near.layout, known=near.record, marks=marks)
     parts = split_source(near.genes, split)
     known = labelled(near)
@@ -184,7 +197,7 @@ def adapt_model(
     agreement = label_agreement(near, far, test)
     shared = share_genes(near, far, halves == TEST)
     held = int(validation.sum())
-    notes = adapt_notes(split, training, scored, agreement, shared, held)
+    notes = adapt_notes(split, training, scored, agreement, shared, held, entry.fitter)
 
     validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
@@ -195,6 +208,11 @@ def adapt_model(
         *validation_data,
     )
 
+    genes = Labelled(near_x[train], near.genes.label[train])
+    held_out = None
+    if split.validation_fraction > 0:
+        held_out = Labelled(near_x[validation], near.genes.label[validation])
+
     def score(name: str, probability: NDArray[Any]) -> list[Score]:
         if not scored:
             return []
@@ -203,8 +221,12 @@ def adapt_model(
     def run(one: Component) -> _Outcome:
         with computing(training.threads):
             net, way = fresh(component, one, near.layout, training, source)
-            loop = Loop(net.to(device), way.to(device), data, training)
-            fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
+            if isinstance(net, ClassicalNet):
+                fit = fit_classical(net, genes, held_out, training.seed)
+            else:
+                loop = Loop(net.to(device), way.to(device), data, training)
+                fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
+            net.to(device)
             probability = predict_probability(net, far_x, device)
         predictions = Predictions(far.genes, probability, halves)
         told = call_notes(one.name, "test genes of the target", probability[halves == TEST])
@@ -220,11 +242,8 @@ def adapt_model(
         one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
     }
     scores = [entry for outcome in outcomes.values() for entry in outcome.finished.scores]
-    if baseline:
-        held_out = None
-        if split.validation_fraction > 0:
-            held_out = Labelled(near_x[validation], near.genes.label[validation])
-        flat = fit_logistic(near_x[train], near.genes.label[train], held_out)
+    if baseline and model != "logistic":
+        flat = fit_logistic(genes.signal, genes.label, held_out)
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
     told = dict.fromkeys(note for one in outcomes.values() for note in one.finished.notes)
     with run_folder(folder_out) as folder:
@@ -273,6 +292,7 @@ def adapt_notes(
     agreement: float,
     shared: tuple[int, int],
     held_out: int,
+    fitter: Fitter = "torch",
 ) -> tuple[str, ...]:
     """Return what a reader of the scores must know; ``shared`` is that of `share_genes`."""
     found, of = shared
@@ -289,12 +309,16 @@ def adapt_notes(
         "the signal of the target's adapting half was seen in training (transductive for these "
         "genes); no label of the target was used anywhere but for the scores"
     )
-    notes.append(
-        "model selection: the epoch of the best AUROC on the source's validation genes"
-        if split.validation_fraction > 0
-        else f"model selection: none, the last of {training.epochs} epochs"
-    )
-    notes += selection_notes(held_out)
+    if fitter != "torch":
+        notes.append(f"model selection: by {fitter}, on the source alone")
+    elif split.validation_fraction > 0:
+        notes.append(
+            "model selection: the epoch of the best AUROC on the source's validation genes"
+        )
+    else:
+        notes.append(f"model selection: none, the last of {training.epochs} epochs")
+    if fitter == "torch":
+        notes += selection_notes(held_out)
     if not np.isnan(agreement):
         notes.append(
             f"labels of the test genes in the source were trained on, and {agreement:.1%} of them "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 import click
@@ -18,8 +19,8 @@ from chromemodel.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_DEFAULT = TrainConfig()
-_TRAINING = tuple(
+#: The training options, of which a model's recipe gives all but the seed.
+TRAINING = tuple(
     name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
 )
 
@@ -73,7 +74,7 @@ model_options = in_order(
         default="transferchrome",
         show_default=True,
         metavar="NAME",
-        help=f"One of: {', '.join(MODELS.names())}.",
+        help="A model of `chromemodel models`, such as deepchrome or logistic.",
     ),
     click.option(
         "--set",
@@ -83,6 +84,12 @@ model_options = in_order(
         help="An option of the model (see `chromemodel models NAME`); repeat for more.",
     ),
     mark_option,
+    click.option(
+        "--window-bp",
+        type=positive_int,
+        metavar="BP",
+        help="Use only so much on either side of the TSS: the middle of wider windows.",
+    ),
     click.option(
         "--normalise",
         type=click.Choice(get_args(NormaliseRule)),
@@ -95,54 +102,27 @@ training_options = in_order(
     click.option(
         "--optimizer",
         type=click.Choice(get_args(Optimizer)),
-        default=_DEFAULT.optimizer,
-        show_default=True,
+        help="This and the next seven: as the model's paper, see `chromemodel models NAME`.",
     ),
-    click.option(
-        "--lr",
-        type=click.FloatRange(min=0, min_open=True),
-        default=_DEFAULT.lr,
-        show_default=True,
-        help="Learning rate.",
-    ),
-    click.option(
-        "--momentum",
-        type=click.FloatRange(0, 1, max_open=True),
-        default=_DEFAULT.momentum,
-        show_default=True,
-        help="For sgd.",
-    ),
-    click.option(
-        "--weight-decay",
-        type=click.FloatRange(min=0),
-        default=_DEFAULT.weight_decay,
-        show_default=True,
-    ),
-    click.option(
-        "--batch-size",
-        type=positive_int,
-        default=_DEFAULT.batch_size,
-        show_default=True,
-        help="Genes of a step.",
-    ),
-    click.option(
-        "--epochs",
-        type=positive_int,
-        default=_DEFAULT.epochs,
-        show_default=True,
-        help="At most so many.",
-    ),
+    click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate."),
+    click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="For sgd."),
+    click.option("--weight-decay", type=click.FloatRange(min=0)),
+    click.option("--batch-size", type=positive_int, help="Genes of a step."),
+    click.option("--epochs", type=positive_int, help="At most so many."),
     click.option(
         "--patience",
         type=positive_int,
-        default=_DEFAULT.patience,
-        show_default=True,
         help="Stop after so many epochs without a better validation AUROC.",
+    ),
+    click.option(
+        "--clip-norm",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Cut gradients to this length.",
     ),
     click.option(
         "--seed",
         type=int,
-        default=_DEFAULT.seed,
+        default=TrainConfig.seed,
         show_default=True,
         help="For the split, the weights, the order and dropout.",
     ),
@@ -154,20 +134,19 @@ baseline_option = click.option(
 )
 
 
-def training_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Make the configuration from a command's parameters.
+def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:
+    """Make the configuration from a command's parameters: the model's recipe, what is said apart.
 
     Raises
     ------
     click.UsageError
-        Where a value is wrong.
+        Where there is no such model, or a value is wrong.
     """
+    with usage_errors("--model"):
+        recipe = MODELS.entry(model).recipe
+    said = {name: values[name] for name in TRAINING if values[name] is not None}
     with usage_errors():
-        return TrainConfig(
-            **{name: values[name] for name in _TRAINING},
-            device=values["device"],
-            threads=values["threads"],
-        )
+        return replace(recipe, **said, device=values["device"], threads=values["threads"])
 
 
 def chosen_options(

@@ -87,6 +87,7 @@ def command(
     model: str,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
+    window_bp: int | None,
     normalise: Any,
     baseline: bool,
     as_json: bool,
@@ -99,7 +100,7 @@ def command(
     Both predict every gene of the target; where the target has labels, both are scored on the
     genes that did not adapt.
     """
-    training = training_config(values)
+    training = training_config(model, values)
     with usage_errors():
         split = Split(
             rule="adapt",
@@ -138,6 +139,7 @@ def command(
             model=model,
             options=options,
             marks=marks,
+            window_bp=window_bp,
             normalise=normalise,
             split=split,
             training=training,

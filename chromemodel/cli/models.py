@@ -8,8 +8,8 @@ from typing import Any, get_type_hints
 import click
 
 from chromemodel.adapt import METHODS
-from chromemodel.cli._options import json_option
-from chromemodel.config import fields_of, to_json, type_words
+from chromemodel.cli._options import TRAINING, json_option, option_name
+from chromemodel.config import TrainConfig, fields_of, to_json, type_words
 from chromemodel.models import MODELS
 from chromemodel.registry import Entry, Registry
 
@@ -18,7 +18,11 @@ from chromemodel.registry import Entry, Registry
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the models and the methods of adaptation, or the options of the one called NAME."""
+    """List the models and the methods of adaptation, or the options of the one called NAME.
+
+    Options of --set come first; those of a model with dashes are how its paper trains it, which
+    `train` and `adapt` do where nothing else is said.
+    """
     from chromeprep.cli._shell import echo_json
     from chromeprep.errors import did_you_mean
 
@@ -35,10 +39,20 @@ def command(name: str | None, as_json: bool) -> None:
     if registry is None:
         known = [one for each in registries for one in each.names()]
         raise click.UsageError(f"no model or method '{name}'; {did_you_mean(name, known)}")
+    entry = registry.entry(name)
     options = _options(registry.load(name).Config)
+    recipe = []
+    if registry.kind == "model" and entry.fitter == "torch":
+        recipe = [
+            option | {"default": getattr(entry.recipe, option["name"])}
+            for option in _options(TrainConfig)
+            if option["name"] in TRAINING and option["name"] != "seed"
+        ]
     if as_json:
-        echo_json(_entry(registry.kind, registry.entry(name)) | {"options": options})
+        trained = {option["name"]: option["default"] for option in recipe}
+        echo_json(_entry(registry.kind, entry) | {"options": options, "recipe": trained})
         return
+    options += [option | {"name": option_name(option["name"])} for option in recipe]
     for option in options:
         click.echo(f"{option['name']}\t{_shown(option['default'])}\t{option['type']}")
 
@@ -67,4 +81,6 @@ def _options(config: type[Any]) -> list[dict[str, Any]]:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(str(entry) for entry in value)
+    if value is None:
+        return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)

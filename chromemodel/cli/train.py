@@ -58,6 +58,7 @@ def command(
     model: str,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
+    window_bp: int | None,
     normalise: Any,
     split_rule: Any,
     validation_chromosomes: tuple[str, ...],
@@ -75,7 +76,7 @@ def command(
     named = validation_chromosomes + test_chromosomes
     if split_rule == "thirds" and named:
         raise click.UsageError("--split thirds has no chromosomes to name")
-    training = training_config(values)
+    training = training_config(model, values)
     with usage_errors():
         split = Split(
             rule=split_rule or ("chromosome" if named else "thirds"),
@@ -97,6 +98,7 @@ def command(
             model=model,
             options=options,
             marks=marks,
+            window_bp=window_bp,
             normalise=normalise,
             split=split,
             training=training,

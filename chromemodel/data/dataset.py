@@ -1,7 +1,4 @@
-"""Does a file fit what a model expects, and what does the model get from it?
-
-Marks are found by name, whatever their order in the file.
-"""
+"""What does a model get from a file: signal, labels, statistics?"""
 
 from __future__ import annotations
 
@@ -14,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.config import FileRecord, Layout, Normalisation
+from chromemodel.data.layout import check_window, layout_of, mark_columns, match_marks
 from chromemodel.data.normalise import Scale, Signal, fit_scale, normalise
-from chromeprep.errors import FormatError, InputError, MismatchError, did_you_mean, shorten
-from chromeprep.format import ChromeBins, Description, GeneTable, read_bins
+from chromeprep.errors import FormatError, InputError
+from chromeprep.format import ChromeBins, GeneTable, read_bins
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +52,7 @@ def read_signals(
     layout: Layout | None = None,
     known: FileRecord | None = None,
     marks: Sequence[str] = (),
+    window_bp: int | None = None,
     trained: bool = False,
 ) -> GeneSignals:
     """Read a file of bins and take from it what a model expects.
@@ -68,6 +67,9 @@ def read_signals(
         The file the layout comes from: other units are warned of, another assembly is told.
     marks
         Marks to use, by name; then the file may hold others as well.
+    window_bp
+        With no layout: take this much on either side of the TSS, the middle of wider windows. The
+        statistics of the file are then those of the middle.
     trained
         The layout is that of a run: a hint then says how to train another.
 
@@ -82,12 +84,13 @@ def read_signals(
     if not len(data.genes):
         raise FormatError("holds no genes", path=path, hint="see the counts of `chromeprep bin`")
     if layout is None:
-        layout = layout_of(data, path, marks)
-        columns = _columns(data, layout.marks)
+        layout = layout_of(data, path, marks, window_bp)
+        columns = mark_columns(data, layout.marks)
     else:
         check_window(layout, data, path)
         columns = match_marks(layout, data, path, marks, trained=trained)
-    raw = data.signal[:, columns]
+    cut = (data.attributes.n_bins - layout.n_bins) // 2
+    raw = data.signal[:, columns, cut : cut + layout.n_bins]
     for index, mark in enumerate(layout.marks):
         if np.isinf(raw[:, index]).any():
             raise FormatError(f"mark {mark} has infinite values", path=path)
@@ -95,118 +98,13 @@ def read_signals(
         path=Path(path),
         genes=data.genes,
         raw=raw,
-        own=Scale(data.marks.mean[columns], data.marks.std[columns]),
+        own=fit_scale(raw) if cut else Scale(data.marks.mean[columns], data.marks.std[columns]),
         layout=layout,
         record=_record(data, path, columns),
     )
     if known is not None:
         _compare(known, signals)
     return signals
-
-
-def layout_of(data: Description, path: str | Path, marks: Sequence[str] = ()) -> Layout:
-    """Return the layout of a file, with all of its marks or only those named, in that order.
-
-    Raises
-    ------
-    MismatchError
-        Where a named mark is not there, or named twice.
-    """
-    present = data.mark_names
-    _check_chosen(marks, present, path)
-    attributes = data.attributes
-    return Layout(
-        marks=tuple(marks) or tuple(present),
-        bin_size_bp=attributes.bin_size_bp,
-        flank_bp=attributes.flank_bp,
-        n_bins=attributes.n_bins,
-        orientation=attributes.orientation,
-        marks_named=bool(marks),
-    )
-
-
-def check_window(layout: Layout, data: Description, path: str | Path) -> None:
-    """Refuse a file whose windows are not those of the layout.
-
-    Raises
-    ------
-    MismatchError
-        It says which of bin size, flank, bins and orientation differ.
-    """
-    found = data.attributes
-    differing = [
-        f"{words} is {getattr(found, name)}{units}, expected {getattr(layout, name)}{units}"
-        for name, words, units in (
-            ("bin_size_bp", "bin size", " bp"),
-            ("flank_bp", "flank", " bp"),
-            ("n_bins", "number of bins", ""),
-            ("orientation", "orientation", ""),
-        )
-        if getattr(found, name) != getattr(layout, name)
-    ]
-    if differing:
-        raise MismatchError(
-            "; ".join(differing),
-            path=path,
-            hint=f"bin it again: chromeprep bin --flank {layout.flank_bp} "
-            f"--bin-size {layout.bin_size_bp} (or --like the other file)",
-        )
-
-
-def match_marks(
-    layout: Layout,
-    data: Description,
-    path: str | Path,
-    marks: Sequence[str] = (),
-    *,
-    trained: bool = False,
-) -> NDArray[np.int64]:
-    """Find the marks of a layout in a file, by name.
-
-    Parameters
-    ----------
-    marks
-        The marks as the user named them: the layout's, in any order. Then others in the file are
-        no error, nor where the user named those of the layout.
-    trained
-        As for `read_signals`.
-
-    Returns
-    -------
-    NDArray
-        Shape (marks,): index of each mark of the layout in the file.
-
-    Raises
-    ------
-    MismatchError
-        Where a mark is missing, or left over and not excused by ``marks``.
-    """
-    expected = list(layout.marks)
-    present = data.mark_names
-    if marks:
-        if set(marks) != set(expected):
-            _check_chosen(marks, present, path)
-            raise MismatchError(
-                f"the marks to use are {shorten(marks)}; the model was trained on "
-                f"{shorten(expected)}",
-                path=path,
-                hint=_way_out(expected, present, trained),
-            )
-        _check_chosen(marks, [*present, *expected], path)
-    missing = [mark for mark in expected if mark not in present]
-    extra = [mark for mark in present if mark not in expected]
-    if missing or (extra and not (marks or layout.marks_named)):
-        found = [f"lacks {shorten(missing)}"] if missing else []
-        if extra:
-            found.append(f"has {shorten(extra)} besides")
-        raise MismatchError(
-            f"{' and '.join(found)}; the marks expected are {shorten(expected)}",
-            path=path,
-            hint=_way_out(expected, present, trained),
-        )
-    if extra and not marks:
-        logger.info("notice: %s: marks that are not used: %s", path, shorten(extra))
-    return _columns(data, layout.marks)
 
 
 def labelled(signals: GeneSignals) -> NDArray[np.bool_]:
@@ -276,29 +174,3 @@ def _record(data: ChromeBins, path: str | Path, columns: NDArray[np.int64]) -> F
         gene_digest=data.genes.digest(),
         units=tuple(str(units) for units in data.marks.units[columns]),
     )
-
-
-def _columns(data: Description, marks: Sequence[str]) -> NDArray[np.int64]:
-    present = data.mark_names
-    return np.array([present.index(mark) for mark in marks], dtype=np.int64)
-
-
-def _check_chosen(marks: Sequence[str], present: Sequence[str], path: str | Path) -> None:
-    for mark in marks:
-        if mark not in present:
-            raise MismatchError(f"no mark '{mark}'; {did_you_mean(mark, present)}", path=path)
-        if list(marks).count(mark) > 1:
-            raise MismatchError(f"mark '{mark}' is named twice", path=path)
-
-
-def _way_out(expected: Sequence[str], present: Sequence[str], trained: bool) -> str:
-    common = [mark for mark in expected if mark in present]
-    options = " ".join(f"--mark {mark}" for mark in common)
-    if not common:
-        return "no mark is common to both"
-    if trained and len(common) < len(expected):
-        return (
-            "this run cannot use the file; train one that can: "
-            f"chromemodel train DATA.h5 -o RUN {options}"
-        )
-    return f"name the marks to use: {options}"

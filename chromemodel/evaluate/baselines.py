@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.metrics import auroc
+from chromemodel.models.base import Labelled
+
+__all__ = ["LOGISTIC", "STRENGTHS", "Labelled", "Logistic", "fit_logistic"]
 
 LOGISTIC = "logistic regression"
 
@@ -29,15 +33,12 @@ class Logistic(NamedTuple):
         return np.asarray(self.model.predict_proba(flat)[:, 1], dtype=np.float64)
 
 
-class Labelled(NamedTuple):
-    """Signal (genes, marks, bins) and label (genes,), 0 or 1."""
-
-    signal: NDArray[np.float32]
-    label: NDArray[np.int8]
-
-
 def fit_logistic(
-    signal: NDArray[np.float32], label: NDArray[Any], validation: Labelled | None = None
+    signal: NDArray[np.float32],
+    label: NDArray[Any],
+    validation: Labelled | None = None,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> Logistic:
     """Fit a logistic regression with an L2 penalty on every bin of every mark.
 
@@ -51,17 +52,20 @@ def fit_logistic(
     label
         Shape (genes,), 0 or 1.
     validation
-        Genes that choose the penalty among `STRENGTHS`, as they choose the model's epoch: the
-        highest AUROC, the stronger penalty of equals. Without them cross-validation among the
-        training genes chooses it.
+        Genes that choose the penalty, as they choose the model's epoch: the highest AUROC, the
+        first of equals. Without them cross-validation among the training genes chooses it.
+    strengths
+        The penalties to choose from, as scikit-learn's C.
     """
     if validation is None:
-        return _fit(signal, label, _cross_validated(signal, label))
-    fitted = [_fit(signal, label, strength) for strength in STRENGTHS]
+        return _fit(signal, label, _cross_validated(signal, label, strengths))
+    fitted = [_fit(signal, label, strength) for strength in strengths]
     return max(fitted, key=lambda one: auroc(validation.label, one.probability(validation.signal)))
 
 
-def _cross_validated(signal: NDArray[np.float32], label: NDArray[Any]) -> float:
+def _cross_validated(
+    signal: NDArray[np.float32], label: NDArray[Any], strengths: Sequence[float]
+) -> float:
     from sklearn.model_selection import StratifiedKFold
 
     folds = list(
@@ -74,7 +78,7 @@ def _cross_validated(signal: NDArray[np.float32], label: NDArray[Any]) -> float:
             for rows, held in folds
         )
 
-    return max(STRENGTHS, key=score)
+    return max(strengths, key=score)
 
 
 def _fit(signal: NDArray[np.float32], label: NDArray[Any], strength: float) -> Logistic:

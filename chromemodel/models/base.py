@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from dataclasses import fields
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+
+class Labelled(NamedTuple):
+    """Normalised signal (genes, marks, bins) and label (genes,), 0 or 1."""
+
+    signal: NDArray[np.float32]
+    label: NDArray[Any]
 
 
 class ChromeNet(nn.Module, ABC):
@@ -50,3 +61,79 @@ class ChromeNet(nn.Module, ABC):
         return nn.Sequential(
             nn.Linear(self.n_features, 64), nn.ReLU(inplace=True), nn.Linear(64, 2)
         )
+
+
+class ClassicalNet(ChromeNet):
+    """A model that scikit-learn fits, and torch asks.
+
+    What was fitted is copied into buffers, so that the model is saved, read and asked as any other:
+    nothing is pickled, and predicting needs no scikit-learn. No gradient reaches it; it can be
+    trained and evaluated, but not adapted.
+    """
+
+    @abstractmethod
+    def fit(self, genes: Labelled, held_out: Labelled | None, seed: int) -> None:
+        """Fit to labelled genes.
+
+        Parameters
+        ----------
+        genes
+            They train.
+        held_out
+            They choose options and scale probabilities, where the model has such a choice.
+        seed
+            For what is drawn at random.
+        """
+
+
+def two_logits(z: Tensor) -> Tensor:
+    """Return the logits (genes, 2) of a model of one logit, (genes,) or (genes, 1).
+
+    Examples
+    --------
+    >>> two_logits(torch.tensor([1.5]))
+    tensor([[0.0000, 1.5000]])
+    """
+    z = z.reshape(-1)
+    return torch.stack([torch.zeros_like(z), z], dim=1)
+
+
+def check_options(config: Any) -> None:
+    """Refuse counts below 1 and dropout rates outside of [0, 1).
+
+    Raises
+    ------
+    ValueError
+        It names the option.
+    """
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if "dropout" in entry.name and not 0 <= number < 1:
+                raise ValueError(f"{entry.name} is {number}, expected [0, 1)")
+            if type(number) is int and number < 1 and "dropout" not in entry.name:
+                raise ValueError(f"{entry.name} is {number}, expected 1 or more")
+
+
+def check_marks(name: str, n_marks: int) -> None:
+    """Refuse a gene without marks.
+
+    Raises
+    ------
+    ValueError
+        It names the model.
+    """
+    if n_marks < 1:
+        raise ValueError(f"{name} needs a mark, got {n_marks}")
+
+
+def check_bins(name: str, n_bins: int, least: int, why: str) -> None:
+    """Refuse windows that are too small.
+
+    Raises
+    ------
+    ValueError
+        It names the model, and why it needs `least` bins.
+    """
+    if n_bins < least:
+        raise ValueError(f"{name} needs {least} bins ({why}); a gene has only {n_bins}")

@@ -34,6 +34,8 @@ class TransferChromeConfig:
         Width of the convolutions in the dense block and after it, in bins; odd.
     kernels
         Kernels of the convolution after the dense block.
+    convolutions
+        How many such convolutions follow one another.
     dropout
         After each convolution.
     relu_first
@@ -60,6 +62,7 @@ class TransferChromeConfig:
     dense_kernels: tuple[int, ...] = (32, 16, 8)
     dense_width: int = 5
     kernels: int = 50
+    convolutions: int = 1
     width: int = 5
     dropout: float = 0.4
     relu_first: bool = False
@@ -134,6 +137,12 @@ class TransferChrome(ChromeNet):
             relu_first=config.relu_first,
         )
         self.conv = ConvLayer(self.dense.out_channels, config.kernels, config.width, config.dropout)
+        self.further = nn.Sequential(
+            *(
+                ConvLayer(config.kernels, config.kernels, config.width, config.dropout)
+                for _ in range(config.convolutions - 1)
+            )
+        )
         # ceil_mode: an odd last bin is a position of its own and not cut off.
         self.pool = nn.MaxPool1d(config.pool, ceil_mode=True)
         positions = position_channels(
@@ -154,7 +163,7 @@ class TransferChrome(ChromeNet):
 
     def features(self, x: Tensor) -> Tensor:
         """Return (genes, features)."""
-        x = self.pool(self.conv(self.dense(x)))
+        x = self.pool(self.further(self.conv(self.dense(x))))
         x = torch.cat([x, self.positions.expand(x.shape[0], -1, -1)], dim=1)
         out: Tensor = self.project(self.attention(x).flatten(1))
         return torch.relu(out) if self.config.feature_relu else out

@@ -77,7 +77,8 @@ class Loop:
         if method.uses_target and data.target is None:
             raise ValueError("this method needs genes of the target")
         self.model, self.method, self.data, self.config = model, method, data, config
-        self.optimizer = make_optimizer([*model.parameters(), *method.parameters()], config)
+        self.parameters = [*model.parameters(), *method.parameters()]
+        self.optimizer = make_optimizer(self.parameters, config)
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -145,6 +146,8 @@ class Loop:
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.method.loss(self.model, batch, progress)
             loss.total.backward()  # type: ignore[no-untyped-call]
+            if self.config.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
             self.optimizer.step()
             # Summed on the device: asking for a number at each step would make it wait.
             sums += torch.stack([loss.total.detach(), *loss.terms]) * len(rows)

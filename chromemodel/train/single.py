@@ -38,7 +38,8 @@ from chromemodel.evaluate.predictions import (
     selection_notes,
 )
 from chromemodel.models import MODELS, create_model
-from chromemodel.models.base import ChromeNet
+from chromemodel.models.base import ChromeNet, ClassicalNet
+from chromemodel.registry import Fitter
 from chromemodel.train.checkpoint import (
     Finished,
     check_run_target,
@@ -46,6 +47,7 @@ from chromemodel.train.checkpoint import (
     run_folder,
     write_run,
 )
+from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromeprep.errors import MismatchError
@@ -70,6 +72,7 @@ def train_model(
     model: str = "transferchrome",
     options: Mapping[str, Any] | None = None,
     marks: Sequence[str] = (),
+    window_bp: int | None = None,
     normalise: NormaliseRule = "file",
     split: Split | None = None,
     training: TrainConfig | None = None,
@@ -90,14 +93,16 @@ def train_model(
         A registered model and some of its options.
     marks
         The marks to use, in this order; all of the file by default.
+    window_bp
+        Take this much on either side of the TSS, the middle of wider windows; all by default.
     normalise
         ``file``, ``training`` or ``none``; see `chromemodel.data.normalise`.
     split
         Random thirds by the seed of `training` by default.
     training
-        Optimizer, epochs, seed, device.
+        Optimizer, epochs, seed, device; by default the recipe of the model.
     baseline
-        Fit a logistic regression beside the model.
+        Fit a logistic regression beside the model (which it may be itself).
     force
         Replace a run folder that is there.
     command
@@ -114,14 +119,15 @@ def train_model(
     ValueError
         Where a name or an option of the model is wrong.
     """
-    training = training or TrainConfig()
+    fitter = MODELS.entry(model).fitter
+    training = training or MODELS.entry(model).recipe
     split = split or Split(seed=training.seed)
     component = full_component(model, options or {})
     target = check_run_target(out, force=force, inputs=[data])
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
-    signals = read_signals(data, marks=marks)
+    signals = read_signals(data, marks=marks, window_bp=window_bp)
     known = labelled(signals)
     if split.rule == "chromosome":
         try:
@@ -137,16 +143,21 @@ def train_model(
 
     with computing(training.threads):
         net, method = fresh(component, Component("source_only"), signals.layout, training, data)
-        fit_data = FitData(
-            *tensors(x, label, rows[TRAIN], device),
-            None,
-            *tensors(x, label, rows[VALIDATION], device),
-        )
-        fit = Loop(net.to(device), method.to(device), fit_data, training).fit(on_epoch)
+        if isinstance(net, ClassicalNet):
+            genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
+            fit = fit_classical(net, genes, held_out, training.seed)
+        else:
+            fit_data = FitData(
+                *tensors(x, label, rows[TRAIN], device),
+                None,
+                *tensors(x, label, rows[VALIDATION], device),
+            )
+            fit = Loop(net.to(device), method.to(device), fit_data, training).fit(on_epoch)
+        net.to(device)
         probability = predict_probability(net, x, device)
     names = (TRAIN, VALIDATION, TEST)
     scores = score_parts(model, label, probability, parts, names)
-    if baseline:
+    if baseline and model != "logistic":
         held_out = Labelled(x[rows[VALIDATION]], label[rows[VALIDATION]])
         flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]], held_out)
         scores += score_parts(LOGISTIC, label, flat.probability(x), parts, names)
@@ -164,8 +175,8 @@ def train_model(
         provenance=provenance(command),
     )
     notes = (
-        *train_notes(known, fit, split),
-        *selection_notes(int(rows[VALIDATION].sum())),
+        *train_notes(known, fit, split, fitter),
+        *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
         *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
     )
     predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
@@ -174,12 +185,16 @@ def train_model(
     return Trained(tuple(scores), fit, notes, config, target)
 
 
-def train_notes(known: NDArray[np.bool_], fit: Fit, split: Split) -> tuple[str, ...]:
+def train_notes(
+    known: NDArray[np.bool_], fit: Fit, split: Split, fitter: Fitter = "torch"
+) -> tuple[str, ...]:
     """Return what a reader of the scores must know."""
     notes = [
         f"split: {split.words}",
         f"the weights are those of epoch {fit.best_epoch} of {len(fit.history)}, "
-        "the best AUROC on the validation genes",
+        "the best AUROC on the validation genes"
+        if fitter == "torch"
+        else "fitted by scikit-learn: of the training options only the seed and the threads count",
     ]
     if not known.all():
         notes.append(f"{int((~known).sum())} genes without a label were left out")
