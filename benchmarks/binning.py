@@ -11,7 +11,6 @@ with windows.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from benchmarks.arguments import parser
 THREADS = 2
 N_READS = 25_000_000
 N_MARKS = 5
+TABLES = ("bam", "bigwig", "tagalign", "five")
 MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 CHROMEPREP = str(Path(sys.executable).with_name("chromeprep"))
 
@@ -260,24 +260,27 @@ def main() -> None:
     options.add_argument("--reads", type=int, default=N_READS, help="of the BAM and the tagAlign")
     options.add_argument("--slow", action="store_true", help="computeMatrix too (a minute a round)")
     options.add_argument("--curves", action="store_true", help="time by reads and by windows too")
+    options.add_argument("--only", choices=TABLES, action="append", help="tables to make")
     arguments = options.parse_args()
     prepare(arguments.folder, arguments.reads)
     folder, rounds = arguments.folder, arguments.rounds
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        report("BAM", in_turn(programs_for_bam(folder, out), rounds), "samtools view -c")
-        report("bigWig", in_turn(programs_for_bigwig(folder, out, slow=arguments.slow), rounds),
-               "pyBigWig values + reshape")  # fmt: skip
-        report("tagAlign.gz", in_turn(programs_for_tagalign(folder, out), rounds), "zcat")
-        found = in_turn(programs_for_five_marks(folder, out), rounds)
-        report("Five marks", found, "samtools view -c")
-        gtf = [a / b for a, b in zip(found["read_gtf"].seconds, found["zcat GTF | wc -l"].seconds,
-                                     strict=True)]  # fmt: skip
-        print(f"\nread_gtf / (zcat GTF | wc -l): {median(gtf):.2f}")
+        tables = arguments.only or TABLES
+        if "bam" in tables:
+            report("BAM", in_turn(programs_for_bam(folder, out), rounds), "samtools view -c")
+        if "bigwig" in tables:
+            programs = programs_for_bigwig(folder, out, slow=arguments.slow)
+            report("bigWig", in_turn(programs, rounds), "pyBigWig values + reshape")
+        if "tagalign" in tables:
+            report("tagAlign.gz", in_turn(programs_for_tagalign(folder, out), rounds), "zcat")
+        if "five" in tables:
+            found = in_turn(programs_for_five_marks(folder, out), rounds)
+            report("Five marks", found, "samtools view -c")
+            pairs = zip(found["read_gtf"].seconds, found["zcat GTF | wc -l"].seconds, strict=True)
+            print(f"\nread_gtf / (zcat GTF | wc -l): {median(a / b for a, b in pairs):.2f}")
         if arguments.curves:
             curves(folder, out)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"\nlargest process, mapped files counted: {peak:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -118,11 +118,13 @@ def read_gtf(path: str | Path, gene_types: Sequence[str] = ("protein_coding",)) 
             f"the Y, {n_unstranded:,} have no strand",
             path=source,
         )
-    kept = _of_type(list(genes.values()), gene_types, source)
+    types = [gene.first.gene_type for gene in genes.values()]
+    wanted = of_type(types, gene_types, source)
+    kept = [gene for gene, keep in zip(genes.values(), wanted, strict=True) if keep]
     table = GeneTable.build(
         gene_id=[gene.first.gene_id for gene in kept],
         gene_name=[gene.first.gene_name for gene in kept],
-        gene_type=[gene.first.gene_type for gene in kept],
+        gene_type=[entry for entry, keep in zip(types, wanted, strict=True) if keep],
         chrom=[gene.first.chrom for gene in kept],
         start=[gene.start for gene in kept],
         end=[gene.end for gene in kept],
@@ -264,11 +266,6 @@ def _conflict(path: Path, conflicts: dict[str, list[Feature]]) -> AnnotationErro
         path=path,
         hint="a gene needs one TSS: give the copies ids of their own, or leave all but one out",
     )
-
-
-def _of_type(genes: list[_Gene], wanted: Sequence[str], path: Path) -> list[_Gene]:
-    kept = of_type([gene.first.gene_type for gene in genes], wanted, path)
-    return [gene for gene, keep in zip(genes, kept, strict=True) if keep]
 
 
 def of_type(gene_types: Sequence[str], wanted: Sequence[str], path: Path) -> list[bool]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from chromeprep.assay import Assay
 from chromeprep.errors import InputError, SignalError
@@ -130,13 +133,26 @@ def read_chrom_sizes(path: str | Path) -> dict[str, int]:
 
 def assembly_sizes(assembly: str | None) -> dict[str, int] | None:
     """Return the chromosome lengths of an assembly that pybedtools knows, such as hg19, or None."""
-    from pybedtools import genome_registry
-
     name = (assembly or "").lower()
-    known = getattr(genome_registry, name, None) if name.isalnum() else None
+    known = getattr(_assemblies(), name, None) if name.isalnum() else None
     if not isinstance(known, dict):
         return None
-    return {name: int(end) for name, (_, end) in known.items()}
+    return {chrom: int(end) for chrom, (_, end) in known.items()}
+
+
+@cache
+def _assemblies() -> ModuleType:
+    """Load pybedtools' table of assemblies, without all the rest of it."""
+    package = importlib.util.find_spec("pybedtools")
+    assert package is not None
+    assert package.submodule_search_locations
+    path = Path(package.submodule_search_locations[0]) / "genome_registry.py"
+    spec = importlib.util.spec_from_file_location("_genome_registry", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def describe(
@@ -193,9 +209,7 @@ def place(
 
 
 def _known_assemblies() -> list[str]:
-    from pybedtools import genome_registry
-
-    return [name for name in vars(genome_registry) if assembly_sizes(name)]
+    return [name for name in vars(_assemblies()) if assembly_sizes(name)]
 
 
 def assays(
