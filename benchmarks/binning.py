@@ -41,27 +41,36 @@ class Program(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Wall time and peak memory of each round."""
+    """Wall time of each round, and the peak memory in one more."""
 
     seconds: list[float]
-    anonymous_mb: list[float]
+    anonymous_mb: float
 
 
-def measure(command: str) -> tuple[float, float]:
-    """Run a shell command and return (wall seconds, peak memory in MB but for mapped files)."""
+def seconds_of(command: str) -> float:
+    """Run a shell command and return its wall time."""
     start = time.perf_counter()
-    process = subprocess.Popen(
-        ["bash", "-o", "pipefail", "-c", command], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    process = _start(command)
+    if process.wait():
+        raise RuntimeError(f"failed with {process.returncode}: {command}")
+    return time.perf_counter() - start
+
+
+def memory_of(command: str) -> float:
+    """Run a shell command and return its peak memory in MB, mapped files not counted."""
+    process = _start(command)
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, _anonymous_mb(process.pid))
         time.sleep(0.01)
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        raise RuntimeError(f"failed with {process.returncode}: {command}")
-    return seconds, peak
+    return peak
+
+
+def _start(command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["bash", "-o", "pipefail", "-c", command], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
 
 
 def _anonymous_mb(session: int) -> float:
@@ -82,19 +91,18 @@ def _anonymous_mb(session: int) -> float:
 
 
 def in_turn(programs: Sequence[Program], rounds: int) -> dict[str, Measured]:
-    """Run programs in turn, `rounds` times, after one round that is not counted."""
+    """Run programs in turn, `rounds` times, after one round to see their memory."""
     found: dict[str, Measured] = {}
     present = [program for program in programs if shutil.which(program.needs)]
     for program in programs:
         if program not in present:
             print(f"  (not installed: {program.needs})", flush=True)
-    for number in range(rounds + 1):
+    # Watching the memory takes time itself, so it has a round of its own, which also warms up.
+    for program in present:
+        found[program.name] = Measured([], memory_of(program.command))
+    for _ in range(rounds):
         for program in present:
-            seconds, peak = measure(program.command)
-            if number:
-                entry = found.setdefault(program.name, Measured([], []))
-                entry.seconds.append(seconds)
-                entry.anonymous_mb.append(peak)
+            found[program.name].seconds.append(seconds_of(program.command))
     return found
 
 
@@ -108,7 +116,7 @@ def report(title: str, found: dict[str, Measured], yardstick: str) -> None:
         ratio = median(one / other for one, other in zip(seconds, base, strict=True))
         print(
             f"| {name} | {median(seconds):.2f} | {min(seconds):.2f}-{max(seconds):.2f} | "
-            f"{ratio:.2f} | {max(memory):.0f} |",
+            f"{ratio:.2f} | {memory:.0f} |",
             flush=True,
         )
 
@@ -248,7 +256,7 @@ def curves(folder: Path, out: Path) -> None:
                 f"{CHROMEPREP} bin --gtf {folder}/genes.gtf.gz -o {out}/o.h5 -f -p {THREADS} "
                 f"--genes {out}/genes.txt --bam H3K4me3={track}"
             )
-            times.append(median(measure(command)[0] for _ in range(3)))
+            times.append(median(seconds_of(command) for _ in range(3)))
         print(f"| {millions} M | {len(chosen):,} | {times[0]:.2f} | {times[1]:.2f} |", flush=True)
 
 
