@@ -21,7 +21,7 @@ from chromeprep.cli._options import (
     force_option,
     threads_option,
 )
-from chromeprep.cli._quick import load_numba
+from chromeprep.cli._quick import load_numba, without_collector
 
 if TYPE_CHECKING:
     from chromeprep.binning import Progress
@@ -260,8 +260,9 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
 
     check_writable(chosen.output, force=chosen.force, inputs=list(chosen.inputs()))
     request = chosen.request(tuple(sys.argv))
-    data = _with_bar(lambda progress: bin_tracks(request, progress))
-    write_bins(chosen.output, data)
+    with without_collector():
+        data = _with_bar(lambda progress: bin_tracks(request, progress))
+        write_bins(chosen.output, data)
     genes, marks, bins = data.signal.shape
     click.echo(
         f"{chosen.output}: {genes:,} genes x {marks} marks ({', '.join(data.mark_names)}) x "
