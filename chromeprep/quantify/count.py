@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,13 +14,13 @@ from chromeprep.errors import SignalError
 from chromeprep.quantify import kernels, pairing
 from chromeprep.quantify.exons import Exons, segments
 from chromeprep.quantify.fates import REASONS
+from chromeprep.signals.bam.track import parse_header
 from chromeprep.signals.base import check_file
-from chromeprep.signals.bgzf import find_blocks, has_end_mark, inflate, is_bgzf, mapped
+from chromeprep.signals.bgzf import has_end_mark, inflate_ahead, is_bgzf, mapped
 
 Strandedness = Literal["unstranded", "forward", "reverse"]
 
 _CHUNK_BYTES = 1 << 20  # compressed; some 4 MiB of records
-_MAGIC = b"BAM\1"
 
 
 @dataclass(frozen=True)
@@ -205,7 +202,7 @@ def _chunks(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield what the file holds, inflated, a few chunks ahead of their use."""
     check_file(path, "--bam")
-    with mapped(path) as data, ThreadPoolExecutor(threads) as pool:
+    with mapped(path) as data:
         if not is_bgzf(data):
             kind = "a CRAM file" if data[:4].tobytes() == b"CRAM" else "not a BAM file"
             raise SignalError(
@@ -219,15 +216,10 @@ def _chunks(
                 path=path,
                 hint=f"is the copy or download complete? samtools quickcheck -v {path}",
             )
-        ahead: deque[tuple[int, Future[NDArray[np.uint8]]]] = deque()
-        at = 0
-        while at < len(data) or ahead:
-            while at < len(data) and len(ahead) <= threads:
-                blocks = find_blocks(data, at, _CHUNK_BYTES, path)
-                at = int(blocks.ends[-1])
-                ahead.append((at, pool.submit(inflate, data, blocks, path)))
-            done, chunk = ahead.popleft()
-            yield chunk.result()
+        done = 0
+        for chunk, n_bytes in inflate_ahead(data, 0, _CHUNK_BYTES, threads, path):
+            yield chunk
+            done += n_bytes
             if progress is not None:
                 progress(done, len(data))
 
@@ -237,29 +229,14 @@ def _header(path: Path, chunks: Iterator[NDArray[np.uint8]]) -> tuple[list[str],
     held = b""
     for chunk in chunks:
         held += chunk.tobytes()
-        if not held.startswith(_MAGIC[: len(held)]):
+        chromosomes, at = parse_header(held)
+        if chromosomes is not None:
+            return list(chromosomes), np.frombuffer(held[at:], dtype=np.uint8)
+        if at < 0:
             raise SignalError(
                 "is not a BAM file", path=path, hint=f"samtools view -b -o reads.bam {path}"
             )
-        try:
-            names, at = _references(held)
-        except (struct.error, IndexError):
-            continue  # it goes on in the next chunk
-        return names, np.frombuffer(held[at:], dtype=np.uint8)
     raise _damaged(path)
-
-
-def _references(held: bytes) -> tuple[list[str], int]:
-    (length,) = struct.unpack_from("<i", held, 4)
-    (count,) = struct.unpack_from("<i", held, 8 + length)
-    at = 12 + length
-    names = []
-    for _ in range(count):
-        (size,) = struct.unpack_from("<i", held, at)
-        struct.unpack_from("<i", held, at + 4 + size)
-        names.append(held[at + 4 : at + 3 + size].decode(errors="replace"))
-        at += 8 + size
-    return names, at
 
 
 def _damaged(path: Path) -> SignalError:

@@ -18,24 +18,12 @@ from chromeprep.quantify.fates import (
     SUPPLEMENTARY,
     UNMAPPED,
 )
+from chromeprep.signals.numbers import i32, u16
 
 _FIXED = 32  # bytes of a record before its name
 _PRIME = np.uint64(0x100000001B3)
 _SEEDS = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
-
-
-@kernel
-def _uint16(data: NDArray[np.uint8], at: int) -> np.int64:
-    low, high = np.int64(data[at]), np.int64(data[at + 1])
-    return low | high << 8
-
-
-@kernel
-def _int32(data: NDArray[np.uint8], at: int) -> np.int64:
-    value: np.int64 = _uint16(data, at) | _uint16(data, at + 2) << 16
-    sign: np.int64 = value >> 31 << 32
-    return value - sign
 
 
 @kernel
@@ -51,17 +39,17 @@ def _n_places(data: NDArray[np.uint8], at: int, end: int) -> np.int64:
         elif kind == 83 or kind == 115:  # S s
             size = 2
             if value + size <= end:
-                number = _uint16(data, value)
+                number = u16(data, value)
         elif kind == 73 or kind == 105 or kind == 102:  # I i f
             size = 4
             if value + size <= end:
-                number = _int32(data, value)
+                number = i32(data, value)
         elif kind == 66:  # B
             if value + 5 > end:
                 break
             item = data[value]
             width = 1 if item == 67 or item == 99 else 2 if item == 83 or item == 115 else 4
-            size = 5 + width * max(_int32(data, value + 1), 0)
+            size = 5 + width * max(i32(data, value + 1), 0)
         else:  # Z H
             size = 1
             while value + size - 1 < end and data[value + size - 1] != 0:
@@ -193,18 +181,18 @@ def scan(
     n_references = (len(group) - 1) // n_strands
     at = 0
     while at + 4 <= len(data):
-        size = _int32(data, at)
+        size = i32(data, at)
         if size < _FIXED:
             at = -1 - at
             break
         stop = at + 4 + size
         if stop > len(data):
             break
-        chrom, position = _int32(data, at + 4), _int32(data, at + 8)
+        chrom, position = i32(data, at + 4), i32(data, at + 8)
         name_length, mapq = np.int64(data[at + 12]), np.int64(data[at + 13])
-        n_cigar, flag = _uint16(data, at + 16), _uint16(data, at + 18)
-        length = _int32(data, at + 20)
-        mate_chrom, mate_position = _int32(data, at + 24), _int32(data, at + 28)
+        n_cigar, flag = u16(data, at + 16), u16(data, at + 18)
+        length = i32(data, at + 20)
+        mate_chrom, mate_position = i32(data, at + 24), i32(data, at + 28)
         cigar = at + 4 + _FIXED + name_length
         tags = cigar + 4 * n_cigar + (length + 1) // 2 + length
         if length < 0 or tags > stop or chrom >= n_references:
@@ -240,7 +228,7 @@ def scan(
                 here = position
                 block = position
                 for step in range(n_cigar):
-                    word = _int32(data, cigar + 4 * step)
+                    word = i32(data, cigar + 4 * step)
                     operation, span = word & 0xF, (word >> 4) & 0xFFFFFFF
                     if operation == 0 or operation == 7 or operation == 8:  # M = X
                         here += span

@@ -6,7 +6,9 @@ Source: SAM/BAM format specification, section 4.1.
 from __future__ import annotations
 
 import mmap
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -123,6 +125,55 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
     except (EOFError, OSError, _IsalError) as error:
         raise _damaged(data, blocks, path) from error
     return np.frombuffer(held, dtype=np.uint8)
+
+
+def inflate_ahead(
+    data: NDArray[np.uint8], start: int, n_bytes: int, threads: int, path: Path
+) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield the rest of a file in parts, and their compressed size, some parts ahead of their use.
+
+    Parameters
+    ----------
+    start
+        Where a block begins.
+    n_bytes
+        Compressed bytes of a part, about.
+    threads
+        That inflate; with one, nothing is done ahead.
+
+    Raises
+    ------
+    SignalError
+        As `find_blocks` and `inflate`.
+    """
+
+    def parts() -> Iterator[Blocks]:
+        at = start
+        while at < len(data):
+            blocks = find_blocks(data, at, n_bytes, path)
+            yield blocks
+            at = int(blocks.ends[-1])
+
+    def size(blocks: Blocks) -> int:
+        return int(blocks.ends[-1] - blocks.starts[0])
+
+    if threads == 1:
+        for blocks in parts():
+            yield inflate(data, blocks, path), size(blocks)
+        return
+    waiting: deque[tuple[Future[NDArray[np.uint8]], int]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for blocks in parts():
+                waiting.append((pool.submit(inflate, data, blocks, path), size(blocks)))
+                if len(waiting) > threads + 1:
+                    part, done = waiting.popleft()
+                    yield part.result(), done
+            while waiting:
+                part, done = waiting.popleft()
+                yield part.result(), done
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from chromeprep.errors import SignalError
 from chromeprep.signals.bam import kernels as kernel
 from chromeprep.signals.bam.index import BamIndex
 from chromeprep.signals.base import Tick
-from chromeprep.signals.bgzf import find_blocks, inflate
+from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead
 from chromeprep.signals.reads import ReadRule
 from chromeprep.signals.targets import Targets
 
@@ -88,7 +87,7 @@ class BamCounter:
         left = np.frombuffer(rest, dtype=np.uint8)
         place = 0
         tick(block / len(self._data))
-        for part, n_bytes in self._inflated(block, threads):
+        for part, n_bytes in inflate_ahead(self._data, block, _CHUNK_BYTES, threads, self._path):
             left = np.concatenate((left, part)) if len(left) else part
             at = self._count(left, 0, tally)
             if tally[kernel.STATE] == kernel.DAMAGED:
@@ -99,36 +98,6 @@ class BamCounter:
         if len(left):
             raise self._damaged("the last one is cut off")
         return int(tally[kernel.COUNTED]), int(tally[kernel.MAPPED])
-
-    def _inflated(self, block: int, threads: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-        """Yield the rest of the file in parts, and their compressed size."""
-
-        def inflate_at(start: int, end: int) -> tuple[NDArray[np.uint8], int]:
-            blocks = find_blocks(self._data, start, end - start, self._path)
-            return inflate(self._data, blocks, self._path), end - start
-
-        def parts() -> Iterator[tuple[int, int]]:
-            start = block
-            while start < len(self._data):
-                end = int(find_blocks(self._data, start, _CHUNK_BYTES, self._path).ends[-1])
-                yield start, end
-                start = end
-
-        if threads == 1:
-            for start, end in parts():
-                yield inflate_at(start, end)
-            return
-        waiting: deque[Future[tuple[NDArray[np.uint8], int]]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                for start, end in parts():
-                    waiting.append(pool.submit(inflate_at, start, end))
-                    if len(waiting) > threads + 1:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
 
     def read_under_windows(self, index: BamIndex, threads: int, tick: Tick) -> None:
         """Read the alignments that the index leads to."""

@@ -121,7 +121,7 @@ class BamTrack:
         held = b""
         block = 0
         while True:
-            header, need = _parse_header(held)
+            header, need = parse_header(held)
             if header is not None:
                 break
             if need < 0 or block >= len(data):
@@ -158,8 +158,16 @@ class BamTrack:
         return index
 
 
-def _parse_header(data: bytes) -> tuple[dict[str, int] | None, int]:
-    """Return the chromosomes and the end of the header, or None and the bytes needed (-1: bad)."""
+def parse_header(data: bytes) -> tuple[dict[str, int] | None, int]:
+    """Read the header of a BAM from its first bytes, inflated.
+
+    Returns
+    -------
+    dict or None
+        Name -> length of each chromosome; None where the header goes on, or is none.
+    int
+        Where the header ends; without it the bytes that are needed, or -1 where this is no BAM.
+    """
 
     def number(at: int) -> int:
         return int.from_bytes(data[at : at + 4], "little", signed=True)
