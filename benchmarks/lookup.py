@@ -1,12 +1,15 @@
 """How well are genes labelled without any chromatin, by their expression in other cell types?
 
 Labels every gene in each of Roadmap's 56 cell types by the median, after the neighbour filter, and
-scores it by its mean log(1 + RPKM) in the other 55, and by its RPKM in E085 alone.
+scores it by its mean log(1 + RPKM) in the other 55, in those of them that are not nearly the same,
+and by its RPKM in E085 alone.
 
     python -m benchmarks.lookup
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,38 +17,51 @@ from numpy.typing import NDArray
 from benchmarks.arguments import parser
 from chromemodel.evaluate.metrics import auroc
 from chromeprep.annotation import read_gtf
-from chromeprep.expression import join_expression, median_labels, read_expression
-from chromeprep.textfiles import read_lines
+from chromeprep.expression import median_labels
+from chromeprep.format import Panel
+from chromeprep.panel import NamedTable, make_panel
 from chromeprep.windows import neighbour_filter
 
 MIXTURE, SOURCE = "E000", "E085"  # E000 is a mixture of cell types, not one of the 56
+NEIGHBOUR_BP = 5000
 
 
 def main() -> None:
-    """Print both means and their ranges."""
+    """Print the means of all three and their ranges."""
     data = parser(__doc__, real_data=True).parse_args().data
-    table = data / "roadmap/57epigenomes.RPKM.pc.gz"
-    genes = read_gtf(data / "annotation/gencode_10_genes.gtf.gz").genes
-    cell_types = next(read_lines(table))[1].split()[1:]
-    cell_types.remove(MIXTURE)
-    columns = [
-        join_expression(genes.gene_id, read_expression(table, name).values) for name in cell_types
-    ]
-    rpkm = np.array(columns)
-    known = np.flatnonzero(~np.isnan(rpkm).any(axis=0))
-    kept = neighbour_filter(genes.take(known), 5000)
-    rpkm = rpkm[:, known][:, kept]
-    labels = [median_labels(values).label for values in rpkm]
-    logs = np.log1p(rpkm)
-    others = (logs.sum(axis=0) - logs) / (len(logs) - 1)
-    print(f"{rpkm.shape[1]:,} genes, {len(cell_types)} cell types; AUC of the label by")
+    panel = read_roadmap(data)
+    rows = filtered_rows(panel, data)
+    values = panel.expression[rows].astype(np.float64)
+    labels = dict(zip(panel.cell_type, (median_labels(v).label for v in values.T), strict=True))
+    print(f"{len(rows):,} genes, {len(labels)} cell types; AUC of the label by")
+
+    def by_mean(cell_type: str, without: list[str]) -> float:
+        others = panel.without([cell_type, *without]).summary.mean_log1p
+        return auroc(labels[cell_type], others[rows])
+
+    show("mean log(1 + RPKM) in the others", [by_mean(name, []) for name in labels])
     show(
-        "mean log(1 + RPKM) in the others",
-        [auroc(y, x) for y, x in zip(labels, others, strict=True)],
+        "the same without near duplicates",
+        [by_mean(name, panel.relatives(name)) for name in labels],
     )
-    source = cell_types.index(SOURCE)
-    rest = [row for row in range(len(cell_types)) if row != source]
-    show(f"RPKM in {SOURCE}, the others only", [auroc(labels[row], rpkm[source]) for row in rest])
+    source = values[:, panel.cell_type == SOURCE][:, 0]
+    show(
+        f"RPKM in {SOURCE}, the others only",
+        [auroc(label, source) for name, label in labels.items() if name != SOURCE],
+    )
+
+
+def read_roadmap(data: Path) -> Panel:
+    """Return the panel of the 56 cell types."""
+    table = NamedTable(data / "roadmap/57epigenomes.RPKM.pc.gz")
+    return make_panel([table], leave_out=[MIXTURE]).panel
+
+
+def filtered_rows(panel: Panel, data: Path) -> NDArray[np.int64]:
+    """Return the rows of the panel that the neighbour filter keeps."""
+    genes = read_gtf(data / "annotation/gencode_10_genes.gtf.gz").genes
+    rows = panel.rows_of(genes.gene_id)
+    return rows.row[rows.found][neighbour_filter(genes.take(rows.found), NEIGHBOUR_BP)]
 
 
 def show(what: str, values: list[float]) -> None:

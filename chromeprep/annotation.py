@@ -22,11 +22,15 @@ _ATTRIBUTES = {
     name: re.compile(rb'(?:^|;)[ \t]*%b[ \t]+(?:"([^"]*)"|([^";]*))' % name.encode())
     for name in ("gene_id", "gene_name", "gene_type", "gene_biotype")
 }
+# Chromosome, start, end, strand, attributes of a line that is in order.
+_LINE = re.compile(
+    rb"([^\t]*)\t[^\t]*\t[^\t]*\t(\d+)\t(\d+)\t[^\t]*\t([+.-])\t[^\t]*\t([^\t]*)[\t\r]*"
+)
 _CONFLICTS_SHOWN = 3
 
 
 class Feature(NamedTuple):
-    """One line of a GTF, 0-based half-open; `text` is all of it."""
+    """One line of a GTF, 0-based half-open; `text` is all of it, `attributes` its last column."""
 
     line: int
     chrom: str
@@ -34,20 +38,22 @@ class Feature(NamedTuple):
     end: int
     strand: str
     gene_id: str
+    attributes: bytes
     text: bytes
 
     @property
     def gene_name(self) -> str:
         """The symbol, or nothing."""
-        return self._attribute("gene_name") or ""
+        return _attribute(self.attributes, "gene_name") or ""
 
     @property
     def gene_type(self) -> str:
         """The biotype, or nothing."""
-        return self._attribute("gene_type") or self._attribute("gene_biotype") or ""
-
-    def _attribute(self, name: str) -> str | None:
-        return _attribute(self.text.split(b"\t")[_GTF_COLUMNS - 1], name)
+        return (
+            _attribute(self.attributes, "gene_type")
+            or _attribute(self.attributes, "gene_biotype")
+            or ""
+        )
 
 
 class _Gene(NamedTuple):
@@ -179,9 +185,8 @@ def read_features(path: Path, feature: bytes) -> Iterator[Feature]:
             number += block.count(b"\n", counted, start)
             counted = start
             text = block[start:end]
-            fields = text.split(b"\t")
-            if fields[2] == feature and not text.startswith(b"#"):
-                yield _parse(path, number + 1, text, fields)
+            if text.split(b"\t", 3)[2] == feature and not text.startswith(b"#"):
+                yield _parse(path, number + 1, text)
             at = block.find(needle, end)
         lines_before += lines
 
@@ -204,42 +209,48 @@ def _columns(text: bytes) -> str:
     return f"{count} column{'s' * (count > 1)} separated by tabs, expected {_GTF_COLUMNS}"
 
 
-def _parse(path: Path, number: int, text: bytes, fields: list[bytes]) -> Feature:
-    def malformed(what: str, hint: str | None = None) -> AnnotationError:
-        return AnnotationError(
-            f"malformed GTF: {what}: {_show(text)}", path=path, line=number, hint=hint
-        )
+def _parse(path: Path, number: int, text: bytes) -> Feature:
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise _fault(path, number, text)
+    chrom, first, end, strand, attributes = match.groups()
+    gene_id = _attribute(attributes, "gene_id") if text.isascii() or _is_text(text) else None
+    if not gene_id or not 1 <= int(first) <= int(end):
+        raise _fault(path, number, text)
+    return Feature(
+        number, chrom.decode(), int(first) - 1, int(end), strand.decode(), gene_id, attributes, text
+    )
 
+
+def _fault(path: Path, number: int, text: bytes) -> AnnotationError:
+    """Say what is wrong with a line that cannot be read."""
+    hint = None
+    fields = text.split(b"\t")
     if len(fields) != _GTF_COLUMNS and text.rstrip(b"\r\t").count(b"\t") != _GTF_COLUMNS - 1:
-        raise malformed(_columns(text))
-    try:
-        start, end = int(fields[3]) - 1, int(fields[4])
-    except ValueError:
-        raise malformed("start and end must be whole numbers") from None
-    if not 0 <= start < end:
-        raise malformed("start must be at least 1 and not beyond end")
-    if fields[6] not in (b"+", b"-", b"."):
-        raise malformed(f"strand is '{fields[6].decode(errors='replace')}', expected + or -")
+        what = _columns(text)
+    elif not (fields[3].isdigit() and fields[4].isdigit()):
+        what = "start and end must be whole numbers"
+    elif not 1 <= int(fields[3]) <= int(fields[4]):
+        what = "start must be at least 1 and not beyond end"
+    elif fields[6] not in (b"+", b"-", b"."):
+        what = f"strand is '{fields[6].decode(errors='replace')}', expected + or -"
+    elif not _is_text(text):
+        what = "is not text in UTF-8"
+    else:
+        what = "no gene_id"
+        if b"ID=" in fields[8] or b"Parent=" in fields[8]:
+            hint = "this looks like GFF3; convert it: gffread -T in.gff3 -o out.gtf"
+    return AnnotationError(
+        f"malformed GTF: {what}: {_show(text)}", path=path, line=number, hint=hint
+    )
+
+
+def _is_text(text: bytes) -> bool:
     try:
         text.decode()
     except UnicodeDecodeError:
-        raise malformed("is not text in UTF-8") from None
-    gene_id = _attribute(fields[8], "gene_id")
-    if not gene_id:
-        gff3 = b"ID=" in fields[8] or b"Parent=" in fields[8]
-        raise malformed(
-            "no gene_id", "this looks like GFF3; convert it: gffread -T in.gff3 -o out.gtf"
-            if gff3 else None,
-        )  # fmt: skip
-    return Feature(
-        line=number,
-        chrom=fields[0].decode(),
-        start=start,
-        end=end,
-        strand=fields[6].decode(),
-        gene_id=gene_id,
-        text=text,
-    )
+        return False
+    return True
 
 
 def _attribute(attributes: bytes, name: str) -> str | None:

@@ -10,7 +10,7 @@ message and exits with 1. Anything else that escapes is a bug.
     │   ├── AnnotationError   a GTF or BED file
     │   ├── SignalError       a BAM or bigWig file
     │   ├── ExpressionError   an expression table
-    │   ├── FormatError       an HDF5 file of bins
+    │   ├── FormatError       an HDF5 file of bins or a panel
     │   └── RunError          a folder that `chromemodel` wrote
     ├── MismatchError         two inputs do not fit each other
     └── OutputError           a result cannot be written
@@ -94,7 +94,7 @@ class ExpressionError(InputError):
 
 
 class FormatError(InputError):
-    """An HDF5 file of bins does not follow ``docs/format.md``."""
+    """An HDF5 file of bins, or a panel, does not follow ``docs/format.md`` or ``docs/panel.md``."""
 
 
 class RunError(InputError):

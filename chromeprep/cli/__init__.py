@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from chromeprep._version import __version__
-from chromeprep.cli._shell import LazyGroup, run
+from chromeprep.cli._shell import LazyGroup, end_with, run
 
 _COMMANDS = {
     "bin": ("chromeprep.cli.bin:bin_", "Bin tracks round the TSS of genes into an HDF5 file."),
@@ -20,6 +20,10 @@ _COMMANDS = {
         "Count RNA-seq reads in genes: a table for --expression.",
     ),
     "label": ("chromeprep.cli.label:label", "Add labels from an expression table to a file."),
+    "panel": (
+        "chromeprep.cli.panel:panel",
+        "Gather what other cell types say about each gene.",
+    ),
     "info": ("chromeprep.cli.info:info", "Show what is in a file."),
     "validate": ("chromeprep.cli.validate:validate", "Check a file against the specification."),
     "export": ("chromeprep.cli.export:export", "Write a file as AnnData, NumPy, CSV or bedGraph."),
@@ -37,3 +41,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     run(cli, "chromeprep")
+
+
+def program() -> NoReturn:
+    """Be the console script."""
+    end_with(main)

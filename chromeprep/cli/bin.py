@@ -21,7 +21,7 @@ from chromeprep.cli._options import (
     force_option,
     threads_option,
 )
-from chromeprep.cli._quick import load_numba, without_collector
+from chromeprep.cli._quick import short_program
 
 if TYPE_CHECKING:
     from chromeprep.binning import Progress
@@ -245,7 +245,6 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
       chromeprep bin --like K562.h5 --bam new_H3K4me3.bam --bam new_H3K27me3.bam -o new.h5
       chromeprep bin --samples roadmap.tsv --gtf gencode.gtf.gz --expression rpkm.tsv.gz -o bins/
     """
-    load_numba()
     chosen = BinOptions(**options)
     chosen.check_usage(ctx)
 
@@ -260,7 +259,7 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
 
     check_writable(chosen.output, force=chosen.force, inputs=list(chosen.inputs()))
     request = chosen.request(tuple(sys.argv))
-    with without_collector():
+    with short_program():
         data = _with_bar(lambda progress: bin_tracks(request, progress))
         write_bins(chosen.output, data)
     genes, marks, bins = data.signal.shape

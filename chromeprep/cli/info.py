@@ -1,4 +1,4 @@
-"""`chromeprep info`: what is in a file of bins."""
+"""`chromeprep info`: what is in a file of bins, or a panel."""
 
 from __future__ import annotations
 
@@ -20,14 +20,36 @@ if TYPE_CHECKING:
 @click.argument("file", type=INPUT_FILE)
 @json_option
 def info(file: Path, as_json: bool) -> None:
-    """Show what is in a file: cell type, genes, labels, marks and how it was made."""
-    from chromeprep.format import read_description
+    """Show what is in a file: cell type, genes, labels, marks and how it was made.
 
+    Of a panel: its cell types, which of them are nearly the same, and how many genes vary.
+    """
+    from chromeprep.format import read_description
+    from chromeprep.format.opening import is_panel
+
+    if is_panel(file):
+        _show_panel(file, as_json)
+        return
     summary = _summary(read_description(file))
     if as_json:
         echo_json(summary)
     else:
         click.echo(_table(file, summary))
+
+
+def _show_panel(file: Path, as_json: bool) -> None:
+    from chromeprep.cli._panel import panel_lines, panel_summary
+    from chromeprep.format import read_panel
+
+    panel = read_panel(file)
+    summary = panel_summary(panel) | {"provenance": [_loads(line) for line in panel.provenance]}
+    if as_json:
+        echo_json(summary)
+        return
+    for line in (file, *panel_lines(summary)):
+        click.echo(line)
+    for line in _commands(summary):
+        click.echo(f"  made by      {line}")
 
 
 def _summary(data: Description) -> dict[str, object]:

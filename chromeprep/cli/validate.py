@@ -15,13 +15,16 @@ from chromeprep.cli._shell import echo_json
 @json_option
 @click.pass_context
 def validate(ctx: click.Context, file: Path, as_json: bool) -> None:
-    """Check a file against the specification (docs/format.md) and name every violation.
+    """Check a file against its specification and name every violation.
 
+    That of bins is docs/format.md, that of panels docs/panel.md.
     Exit status 0 where there is none, 1 otherwise.
     """
+    from chromeprep.format.opening import is_panel
+    from chromeprep.format.panel_validate import panel_violations
     from chromeprep.format.validate import violations
 
-    found = violations(file)
+    found = panel_violations(file) if is_panel(file) else violations(file)
     if as_json:
         echo_json({"file": str(file), "valid": not found, "violations": found})
     elif found:

@@ -41,7 +41,7 @@ _NO_VALUES = {  # columns of these forms that are not expression
 _OF_TRANSCRIPTS = ("transcript_id", "gene_id", "length", "effective_length")
 SYMBOLS = {"gene_name", "gene name", "gene_symbol", "symbol", "hgnc_symbol", "description"}
 # Of any table: what says something of a gene, but not how much it is expressed.
-_ANNOTATION = SYMBOLS | {"gene_type", "gene_biotype", "biotype", "chr", "chrom", "strand"}
+ANNOTATION = SYMBOLS | {"gene_type", "gene_biotype", "biotype", "chr", "chrom", "strand"}
 
 _ENSEMBL_GENE = re.compile(r"ENS[A-Z]*\d{10,11}(\.\d+)?(_PAR_Y)?")
 _TRANSCRIPT = re.compile(r"ENS[A-Z]*T\d{11}(\.\d+)?(\|.*)?")
@@ -230,7 +230,7 @@ def _plain(names: list[str], separator: str) -> Layout:
         (at for at, name in enumerate(names) if at and name.lower() in SYMBOLS - {"description"}),
         None,
     )
-    values = [name for name in names[1:] if name.lower() not in _ANNOTATION]
+    values = [name for name in names[1:] if name.lower() not in ANNOTATION]
     return Layout(
         TABLE, names[1:], range(1, len(names)), len(names), separator,
         default=values[0] if len(values) == 1 else None,

@@ -18,12 +18,11 @@ _log = logging.getLogger(__name__)
 
 Ids = Literal["id", "symbol"]
 
-_MISSING = {"", "na", "nan", "n/a", "null", "."}
-_UNITS = {
+MISSING = {"", "na", "nan", "n/a", "null", "."}
+UNITS = {
     "rpkm", "fpkm", "tpm", "cpm", "count", "counts", "expression", "value"
 }  # fmt: skip
 _SHOWN = 5
-_HELD_CHARACTERS = 256 << 20  # of a table of which several columns are wanted
 
 
 class ExpressionColumn(NamedTuple):
@@ -66,7 +65,7 @@ class ExpressionColumn(NamedTuple):
     def cell_type(self) -> str | None:
         """The column's name where it may be that of a cell type, as in REMC's tables."""
         matrix = self.form in (forms.TABLE, forms.GCT)
-        return self.column if matrix and self.column.lower() not in _UNITS else None
+        return self.column if matrix and self.column.lower() not in UNITS else None
 
 
 def read_expression(
@@ -105,55 +104,23 @@ def read_expression(
     """
     source = Path(path)
     layout, rows = forms.recognise(source)
-    return _read(source, layout, rows, _choose(source, layout, column, cell_type), ids)
+    chosen = choose_column(source, layout, column, cell_type)
+    return read_column(source, layout, rows, chosen, ids)
 
 
-class ExpressionTable:
-    """A table of which several columns are wanted.
-
-    It is read once and its lines are kept; one that is too large for that is read for each column.
-
-    Parameters
-    ----------
-    path
-        The table; see `read_expression`, whose errors are raised here too.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._layout, rows = forms.recognise(self._path)
-        self._rows: list[Line] | None = []
-        held = 0
-        for row in rows:
-            self._rows.append(row)
-            held += len(row[1])
-            if held > _HELD_CHARACTERS:
-                self._rows = None
-                break
-
-    def choose(self, column: str | None = None, cell_type: str | None = None) -> str:
-        """Return the name of the column that `read` would take."""
-        return self._layout.columns[_choose(self._path, self._layout, column, cell_type)]
-
-    def read(
-        self, column: str | None = None, cell_type: str | None = None, ids: Ids = "id"
-    ) -> ExpressionColumn:
-        """Return what `read_expression` does."""
-        chosen = _choose(self._path, self._layout, column, cell_type)
-        rows = forms.recognise(self._path)[1] if self._rows is None else self._rows
-        return _read(self._path, self._layout, rows, chosen, ids)
-
-
-def _read(
-    path: Path, layout: Layout, rows: Iterable[Line], chosen: int, ids: Ids
+def read_column(
+    path: Path, layout: Layout, rows: Iterable[Line], chosen: int, ids: Ids, *, quiet: bool = False
 ) -> ExpressionColumn:
-    reading = _Reading(path, layout, layout.columns[chosen], layout.positions[chosen], ids)
+    """Read the column of a number from the rows of a table."""
+    name, position = layout.columns[chosen], layout.positions[chosen]
+    reading = _Reading(path, layout, name, position, ids, quiet)
     for row in rows:
         reading.add(row)
     return reading.finish()
 
 
-def _choose(path: Path, layout: Layout, column: str | None, cell_type: str | None) -> int:
+def choose_column(path: Path, layout: Layout, column: str | None, cell_type: str | None) -> int:
+    """Return the number of the column that `read_expression` takes."""
     columns = list(layout.columns)
     if column is not None:
         found = _named(layout, column)
@@ -188,8 +155,19 @@ def _named(layout: Layout, name: str) -> list[int]:
     return [
         at
         for at, column in enumerate(layout.columns)
-        if name in (Path(column).name, re.sub(r"\.(bam|sam|cram)$", "", Path(column).name))
+        if name in (Path(column).name, sample_name(column))
     ]
+
+
+def sample_name(column: str) -> str:
+    """Return the sample that a column of featureCounts, the path of a BAM, is named after.
+
+    Examples
+    --------
+    >>> sample_name("/data/K562.rep1.bam")
+    'K562.rep1'
+    """
+    return re.sub(r"\.(bam|sam|cram)$", "", Path(column).name)
 
 
 def _once(path: Path, found: list[int], column: str) -> int:
@@ -215,6 +193,7 @@ class _Reading:
     column: str
     position: int
     ids: Ids
+    quiet: bool
     rows: dict[str, _Row] = field(default_factory=dict)
     n_rows: int = 0
     n_missing: int = 0
@@ -263,7 +242,7 @@ class _Reading:
                 hint="is the copy or download complete?",
             )
         form = self.layout.form
-        if form not in (forms.TABLE, forms.HEADERLESS):
+        if form not in (forms.TABLE, forms.HEADERLESS) and not self.quiet:
             unit = " (counts made RPKM by the column Length)" if self.layout.length_at else ""
             _log.info("%s: is of the form %s; column %s%s", self.path, form, self.column, unit)
         if self.same:
@@ -288,11 +267,11 @@ class _Reading:
         if at is None:
             return gene_id
         symbol = fields[at] if at < len(fields) else ""
-        return "" if symbol.lower() in _MISSING | {"-"} else symbol
+        return "" if symbol.lower() in MISSING | {"-"} else symbol
 
     def _value(self, fields: list[str], gene: str, number: int) -> float | None:
         text = fields[self.position] if self.position < len(fields) else ""
-        if text.lower() in _MISSING:
+        if text.lower() in MISSING:
             return None
         if not forms.is_number(text):
             raise ExpressionError(
@@ -331,5 +310,7 @@ class _Reading:
             )
 
     def _report(self, what: str, genes: list[str] | set[str]) -> None:
+        if self.quiet:
+            return
         names = sorted(set(genes))
         _log.info("%s: %s %s: %s", self.path, f"{len(names):,}", what, shorten(names, _SHOWN))

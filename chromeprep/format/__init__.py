@@ -1,4 +1,4 @@
-"""The file of bins: schema, writing, reading, validation, views.
+"""The file of bins and the panel file: schema, writing, reading, validation, views.
 
 This package and `chromeprep.errors` are all that `chromemodel` knows of `chromeprep` (and, for its
 command line, `chromeprep.cli._shell`).
@@ -12,6 +12,8 @@ from chromeprep.format.model import (
     GeneTable,
     MarkTable,
 )
+from chromeprep.format.panel import GeneSummary, Panel
+from chromeprep.format.panel_file import read_panel, write_panel
 from chromeprep.format.read import read_bins, read_description
 from chromeprep.format.schema import FORMAT, FORMAT_VERSION
 from chromeprep.format.write import write_bins
@@ -22,12 +24,16 @@ __all__ = [
     "ChromeBins",
     "Description",
     "FileAttributes",
+    "GeneSummary",
     "GeneTable",
     "MarkTable",
+    "Panel",
     "atomic_file",
     "atomic_folder",
     "check_writable",
     "read_bins",
     "read_description",
+    "read_panel",
     "write_bins",
+    "write_panel",
 ]

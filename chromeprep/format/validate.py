@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,15 @@ from chromeprep.errors import FormatError
 from chromeprep.format import schema
 from chromeprep.format.model import ChromeBins, GeneTable
 from chromeprep.format.read import open_bins, read_bins
+from chromeprep.format.tables import (
+    attribute_violations,
+    link_violations,
+    matrix_violations,
+    provenance_violations,
+    scale_violations,
+    table_violations,
+    unique_violations,
+)
 from chromeprep.format.write import table_columns
 from chromeprep.stats import mark_statistics
 from chromeprep.windows import Windows
@@ -41,96 +49,19 @@ def violations(path: str | Path) -> list[str]:
     except FormatError as error:
         return found or [error.message]
     found += [*_attributes(data), *_genes(data), *_marks(data), *_signal(data)]
-    found += [*_provenance(data), *_bins(path, data)]
+    found += [*provenance_violations(data.provenance), *_bins(path, data)]
     return list(dict.fromkeys(found))
 
 
 def _structure(file: h5py.File) -> Iterator[str]:
-    for attribute in schema.ATTRIBUTES:
-        if attribute.name not in file.attrs:
-            if not attribute.optional:
-                yield f"attribute '{attribute.name}' is missing"
-        elif not _is_kind(file.attrs[attribute.name], attribute.kind):
-            yield f"attribute '{attribute.name}' should be of kind {attribute.kind}"
-    for name in ("generated-by", "creation-date"):
-        if name not in file.attrs:
-            yield f"attribute '{name}' is missing"
+    yield from attribute_violations(file, schema.ATTRIBUTES)
     for table in schema.TABLES:
-        if not isinstance(file.get(table.name), h5py.Group):
-            yield f"group /{table.name} is missing"
-            continue
-        yield from _table(file, table)
-    for name in schema.SIGNAL_DIMS:
-        if not isinstance(file.get(name), h5py.Dataset):
-            yield f"dataset /{name} is missing"
-        elif not file[name].is_scale:
-            yield f"/{name} is not a dimension scale"
-    yield from _signal_dataset(file)
+        yield from table_violations(file, table)
+    yield from scale_violations(file, schema.SIGNAL_DIMS)
+    yield from matrix_violations(file, "signal", schema.SIGNAL_DIMS)
     if not isinstance(file.get("provenance"), h5py.Dataset):
         yield "dataset /provenance is missing"
-    for link, target in (("obs", "genes"), ("var", "marks"), ("obsm/signal", "signal")):
-        if file.get(f"anndata/{link}") != file.get(target):
-            yield f"/anndata/{link} is not a hard link to /{target}"
-
-
-def _table(file: h5py.File, table: schema.Table) -> Iterator[str]:
-    group = file[table.name]
-    if group.attrs.get("encoding-type") != "dataframe":
-        yield f"/{table.name}: attribute 'encoding-type' should be 'dataframe'"
-    if group.attrs.get("_index") != table.columns[0].name:
-        yield f"/{table.name}: attribute '_index' should be '{table.columns[0].name}'"
-    if group.attrs.get("encoding-version") != "0.2.0":
-        yield f"/{table.name}: attribute 'encoding-version' should be '0.2.0'"
-    listed = set(np.atleast_1d(group.attrs.get("column-order", []))) | {table.columns[0].name}
-    if listed != set(group):
-        yield (
-            f"/{table.name}: attribute 'column-order' does not list its columns: "
-            f"{', '.join(sorted(listed ^ set(group)))}"
-        )
-    lengths = set()
-    for column in table.columns:
-        key = f"/{table.name}/{column.name}"
-        dataset = group.get(column.name)
-        if not isinstance(dataset, h5py.Dataset):
-            yield f"dataset {key} is missing"
-            continue
-        text = h5py.check_string_dtype(dataset.dtype) is not None
-        found = "string" if text else str(dataset.dtype)
-        if found != column.dtype:
-            yield f"{key} is {found}, should be {column.dtype}"
-        encoding = "string-array" if column.dtype == "string" else "array"
-        if dataset.attrs.get("encoding-type") != encoding:
-            yield f"{key}: attribute 'encoding-type' should be '{encoding}'"
-        if dataset.ndim != 1:
-            yield f"{key} has {dataset.ndim} dimensions, should have 1"
-        else:
-            lengths.add(len(dataset))
-    if len(lengths) > 1:
-        yield f"/{table.name}: its columns differ in length: {sorted(lengths)}"
-
-
-def _signal_dataset(file: h5py.File) -> Iterator[str]:
-    signal = file.get("signal")
-    if not isinstance(signal, h5py.Dataset):
-        yield "dataset /signal is missing"
-        return
-    if signal.dtype != np.float32:
-        yield f"/signal is {signal.dtype}, should be float32"
-    if signal.compression != "gzip" or not signal.shuffle:
-        yield "/signal should be compressed with gzip and shuffled"
-    if not signal.fletcher32:
-        yield "/signal has no checksum (fletcher32)"
-    if signal.ndim != len(schema.SIGNAL_DIMS):
-        yield f"/signal has {signal.ndim} dimensions, should have 3: {schema.SIGNAL_DIMS}"
-        return
-    for axis, name in enumerate(schema.SIGNAL_DIMS):
-        scale = file.get(name)
-        if not isinstance(scale, h5py.Dataset):
-            continue
-        if scale not in list(signal.dims[axis].values()):
-            yield f"/signal: dimension {axis} does not have the scale /{name}"
-        if scale.shape != signal.shape[axis : axis + 1]:
-            yield f"/{name} has shape {scale.shape}, /signal {signal.shape}"
+    yield from link_violations(file, {"obs": "genes", "var": "marks", "obsm/signal": "signal"})
 
 
 def _attributes(data: ChromeBins) -> Iterator[str]:
@@ -155,8 +86,8 @@ def _attributes(data: ChromeBins) -> Iterator[str]:
 
 def _genes(data: ChromeBins) -> Iterator[str]:
     genes = data.genes
-    yield from _unique("/genes/gene_id", genes.gene_id)
-    yield from _unique("/marks/mark", data.marks.mark)
+    yield from unique_violations("/genes/gene_id", genes.gene_id)
+    yield from unique_violations("/marks/mark", data.marks.mark)
     if not np.isin(genes.label, (-1, 0, 1)).all():
         yield "/genes/label should be -1, 0 or 1"
     elif data.attributes.label_rule == "none":
@@ -217,16 +148,6 @@ def _marks(data: ChromeBins) -> Iterator[str]:
         yield "/marks/n_mapped should be -1 or more"
 
 
-def _provenance(data: ChromeBins) -> Iterator[str]:
-    for number, line in enumerate(data.provenance, start=1):
-        try:
-            valid = isinstance(json.loads(line), dict)
-        except json.JSONDecodeError:
-            valid = False
-        if not valid:
-            yield f"/provenance: entry {number} is not a JSON object"
-
-
 def _bins(path: str | Path, data: ChromeBins) -> Iterator[str]:
     expected = table_columns(data, "bins")
     with open_bins(path) as file:
@@ -263,17 +184,3 @@ def _signal(data: ChromeBins) -> Iterator[str]:
             stored = getattr(data.marks, name)[row]
             if not np.isclose(stored, value, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
                 yield f"/marks/{name} of {mark} is {stored:.6g}, /signal has {value:.6g}"
-
-
-def _unique(key: str, values: np.ndarray[tuple[int], np.dtype[np.object_]]) -> Iterator[str]:
-    if len(set(values)) != len(values):
-        twice = next(value for value in values if list(values).count(value) > 1)
-        yield f"{key} should be unique, but has '{twice}' more than once"
-
-
-def _is_kind(value: object, kind: schema.Kind) -> bool:
-    if kind == "string":
-        return isinstance(value, str)
-    if kind == "int":
-        return isinstance(value, (int, np.integer))
-    return isinstance(value, (float, np.floating))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from chromeprep._version import __version__
 from chromeprep.format import schema
 from chromeprep.format.atomic import atomic_file
 from chromeprep.format.model import ChromeBins, Description
+from chromeprep.format.packing import LEVEL, pack
+from chromeprep.format.tables import write_column, write_head, write_lines, write_table
 
-_TEXT = h5py.string_dtype()
 _BLOCK_BYTES = 4 << 20
 
 
@@ -54,10 +52,10 @@ def _image(data: ChromeBins) -> bytes:
         _write_attributes(file, data)
         _write_scales(file, data)
         for table in schema.TABLES:
-            _write_table(file, table, table_columns(data, table.name))
+            write_table(file, table, table_columns(data, table.name))
         _write_signal(file, data.signal)
         _write_anndata_links(file)
-        file.create_dataset("provenance", data=np.array(data.provenance, object), dtype=_TEXT)
+        write_lines(file, "provenance", data.provenance)
         file.flush()
         return bytes(file.id.get_file_image())
 
@@ -82,10 +80,7 @@ def table_columns(data: Description, name: str) -> dict[str, NDArray[Any]]:
 
 
 def _write_attributes(file: h5py.File, data: ChromeBins) -> None:
-    file.attrs["format"] = schema.FORMAT
-    file.attrs["format-version"] = schema.FORMAT_VERSION
-    file.attrs["generated-by"] = f"chromeprep {__version__}"
-    file.attrs["creation-date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write_head(file, schema.FORMAT, schema.FORMAT_VERSION)
     for attribute in schema.ATTRIBUTES:
         file.attrs[attribute.name] = getattr(data.attributes, attribute.field)
 
@@ -97,53 +92,29 @@ def _write_scales(file: h5py.File, data: ChromeBins) -> None:
         "bin": data.bin_starts,
     }
     for name, value in values.items():
-        _column(file, name, value).make_scale(name)
+        write_column(file, name, value).make_scale(name)
     file["bin"].attrs["units"] = "bp"
-
-
-def _write_table(file: h5py.File, table: schema.Table, columns: Mapping[str, NDArray[Any]]) -> None:
-    group = file.create_group(table.name)
-    index = table.columns[0].name
-    group.attrs["encoding-type"] = "dataframe"
-    group.attrs["encoding-version"] = "0.2.0"
-    group.attrs["_index"] = index
-    order = [name for name in columns if name != index]
-    group.attrs.create("column-order", order, dtype=_TEXT)
-    declared = {column.name: column for column in table.columns}
-    for name, value in columns.items():
-        declaration = declared.get(name)
-        fill = None if declaration is None else declaration.fill
-        dataset = _column(group, name, value, fill)
-        if declaration is not None and declaration.units is not None:
-            dataset.attrs["units"] = declaration.units
-        if table.dim is not None:
-            dataset.dims[0].attach_scale(file[table.dim])
-
-
-def _column(
-    group: h5py.Group, name: str, value: NDArray[Any], fill: float | None = None
-) -> h5py.Dataset:
-    text = value.dtype.kind in "OUS"
-    dataset = group.create_dataset(
-        name, data=value, dtype=_TEXT if text else value.dtype, fillvalue=fill
-    )
-    dataset.attrs["encoding-type"] = "string-array" if text else "array"
-    dataset.attrs["encoding-version"] = "0.2.0"
-    return dataset
 
 
 def _write_signal(file: h5py.File, signal: NDArray[np.float32]) -> None:
     genes, marks, bins = signal.shape
+    chunk = np.empty((min(schema.SIGNAL_CHUNK_GENES, genes), marks, bins), dtype="<f4")
     dataset = file.create_dataset(
         "signal",
-        data=np.ascontiguousarray(signal, dtype=np.float32),
-        chunks=(max(1, min(schema.SIGNAL_CHUNK_GENES, genes)), max(1, marks), max(1, bins)),
+        shape=signal.shape,
+        dtype=chunk.dtype,
+        chunks=chunk.shape,
         compression="gzip",
-        compression_opts=4,
+        compression_opts=LEVEL,
         shuffle=True,
         fletcher32=True,
         fillvalue=np.nan,
     )
+    for start in range(0, genes, len(chunk)):
+        rows = signal[start : start + len(chunk)]
+        chunk[: len(rows)] = rows
+        chunk[len(rows) :] = np.nan
+        dataset.id.write_direct_chunk((start, 0, 0), pack(chunk))
     dataset.attrs["encoding-type"] = "array"
     dataset.attrs["encoding-version"] = "0.2.0"
     dataset.attrs["units"] = "see /marks/units"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -151,10 +152,19 @@ class Targets(NamedTuple):
                 continue
             rows = inside + low
             breaks = np.flatnonzero(np.diff(self.starts[rows]) > self.width_bp + gap_bp) + 1
-            for run in np.split(rows, breaks):
-                first = max(0, int(self.starts[run[0]]))
-                end = min(length, int(self.starts[run[-1]]) + self.width_bp)
-                yield Span(chrom, first, end, int(run[0]), int(run[-1]) + 1)
+            run_first = rows[np.concatenate(([0], breaks))]
+            run_last = rows[np.concatenate((breaks - 1, [-1]))]
+            yield from map(
+                Span._make,
+                zip(
+                    repeat(chrom),
+                    np.maximum(self.starts[run_first], 0).tolist(),
+                    np.minimum(self.starts[run_last] + self.width_bp, length).tolist(),
+                    run_first.tolist(),
+                    (run_last + 1).tolist(),
+                    strict=False,
+                ),
+            )
 
     def in_order(self, values: NDArray[_Number]) -> NDArray[_Number]:
         """Return values of shape (windows, bins) from the order here to the caller's."""

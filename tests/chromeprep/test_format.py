@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chromeprep.errors import FormatError, OutputError
@@ -33,6 +33,7 @@ from chromeprep.format import (
     schema,
     write_bins,
 )
+from chromeprep.format.packing import pack
 from chromeprep.format.validate import violations
 from chromeprep.format.views import to_anndata, to_xarray
 
@@ -458,3 +459,26 @@ def test_the_schema_is_the_model() -> None:
     assert {entry.field for entry in schema.ATTRIBUTES} == {
         entry.name for entry in fields(FileAttributes)
     }
+
+
+@given(st.integers(1, 150), st.integers(1, 3), st.integers(1, 40), st.integers(0, 2**32))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_packed_here_is_what_hdf5_unpacks(
+    tmp_path: Path, genes: int, marks: int, bins: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    signal = rng.poisson(1, (genes, marks, bins)).astype(np.float32)
+    signal[rng.random(signal.shape) < 0.1] = np.nan
+    chunk = (min(64, genes), marks, bins)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset(
+            "x", shape=signal.shape, dtype="<f4", chunks=chunk, compression="gzip", shuffle=True,
+            fletcher32=True,
+        )  # fmt: skip
+        for start in range(0, genes, chunk[0]):
+            whole = np.zeros(chunk, dtype="<f4")
+            rows = signal[start : start + chunk[0]]
+            whole[: len(rows)] = rows
+            dataset.id.write_direct_chunk((start, 0, 0), pack(whole))
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_array_equal(file["x"][...], signal)

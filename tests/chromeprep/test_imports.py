@@ -107,7 +107,7 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
 
 @pytest.mark.parametrize(
     "command",
-    ["bin", "import", "quantify", "label", "info", "validate", "export", "qc", "simulate"],
+    ["bin", "import", "quantify", "label", "panel", "info", "validate", "export", "qc", "simulate"],
 )
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     code = f"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -228,3 +230,21 @@ def test_the_rule_in_words() -> None:
     assert ReadRule(total=False).with_total() == ReadRule(total=True)
     assert (ReadRule().reach_bp, ReadRule(extend_bp=5).reach_bp) == (0, MAX_FRAGMENT_BP)
     assert ReadRule(extend_bp=9000).reach_bp == 9000
+
+
+def test_numba_comes_with_the_first_call_and_without_scipy() -> None:
+    """Programs that need no loop do not wait for it, and SciPy can still be had afterwards."""
+    code = (
+        "import sys, numpy\n"
+        "import chromeprep.pipeline\n"
+        "from chromeprep import compiled\n"
+        "from chromeprep.signals.kernels import first_bin\n"
+        "assert 'numba' not in sys.modules\n"
+        "compiled.leave_out('scipy', 'yaml')\n"
+        "assert first_bin(105, 100, 10) == 0, first_bin(105, 100, 10)\n"
+        "assert 'numba' in sys.modules\n"
+        "assert 'scipy' not in sys.modules and 'yaml' not in sys.modules\n"
+        "import scipy, yaml\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

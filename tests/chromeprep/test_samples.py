@@ -192,7 +192,7 @@ def test_what_all_have_in_common_is_read_once(
 def test_columns_of_a_table(bench: Bench, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
     """Also of one that is too large to be kept."""
     if held is not None:
-        monkeypatch.setattr("chromeprep.expression.read._HELD_CHARACTERS", held)
+        monkeypatch.setattr("chromeprep.expression.table._HELD_CHARACTERS", held)
     table = ExpressionTable(bench.table)
     for column in ("lung", "E003", "lung"):
         assert table.read(column) == read_expression(bench.table, column)

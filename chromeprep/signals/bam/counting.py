@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from chromeprep.signals.bam.index import BamIndex
 from chromeprep.signals.base import Tick
 from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead
 from chromeprep.signals.reads import ReadRule
-from chromeprep.signals.targets import Targets
+from chromeprep.signals.targets import Span, Targets
 
 _CHUNK_BYTES = 256 << 10  # compressed, inflated at a time: what comes of it stays in the cache
 _GO_ON_BYTES = 1  # a block at a time where alignments go on longer than the index says
@@ -125,31 +126,38 @@ class BamCounter:
 
     def _stretches(self, index: BamIndex) -> Iterator[_Stretch]:
         """Yield what of the file is to be read, places that lie close together as one."""
-        reach = self._rule.reach_bp
-        last: _Stretch | None = None
-        for span in self._targets.spans():
-            reference = self._references[self._targets.chromosomes[span.chrom]]
-            tiles = index.tiles[reference]
-            first, beyond = max(span.first - reach, 0), span.end + reach
-            tile = first >> index.shift
-            if tile >= len(tiles):
-                continue  # no alignment there
-            begin = int(tiles[tile])
-            # The last tile is seldom wanted whole: it is read on from its start as far as needed.
-            after = beyond >> index.shift
-            end = int(tiles[after] if after < len(tiles) else index.ends[reference])
-            n_bytes = max((end >> 16) - (begin >> 16), 0) + 1
-            if last is not None and last.reference == reference:
-                done = (last.begin >> 16) + last.n_bytes
-                if begin >> 16 <= done + _NEAR_BYTES:
-                    n_bytes = max((end >> 16) + 1, done) - (last.begin >> 16)
-                    last = last._replace(n_bytes=n_bytes, beyond=beyond, high=span.high)
-                    continue
+        for chrom, group in groupby(self._targets.spans(), key=lambda span: span.chrom):
+            reference = self._references[self._targets.chromosomes[chrom]]
+            last: _Stretch | None = None
+            for span, beyond, begin, end in self._places(list(group), index, reference):
+                n_bytes = max((end >> 16) - (begin >> 16), 0) + 1
+                if last is not None:
+                    done = (last.begin >> 16) + last.n_bytes
+                    if begin >> 16 <= done + _NEAR_BYTES:
+                        n_bytes = max((end >> 16) + 1, done) - (last.begin >> 16)
+                        last = last._replace(n_bytes=n_bytes, beyond=beyond, high=span.high)
+                        continue
+                    yield last
+                last = _Stretch(begin, n_bytes, reference, beyond, span.low, span.high)
             if last is not None:
                 yield last
-            last = _Stretch(begin, n_bytes, reference, beyond, span.low, span.high)
-        if last is not None:
-            yield last
+
+    def _places(
+        self, spans: list[Span], index: BamIndex, reference: int
+    ) -> Iterator[tuple[Span, int, int, int]]:
+        """Yield spans of a chromosome, base to stop at, virtual offsets to begin and to end at."""
+        tiles, reach = index.tiles[reference], self._rule.reach_bp
+        first = np.maximum(np.array([span.first for span in spans]) - reach, 0) >> index.shift
+        beyond = np.array([span.end for span in spans]) + reach
+        # The last tile is seldom wanted whole: it is read on from its start as far as needed.
+        after = beyond >> index.shift
+        ends = np.full(len(spans), index.ends[reference])
+        ends[after < len(tiles)] = tiles[after[after < len(tiles)]]
+        some = first < len(tiles)  # no alignment lies beyond
+        begins = tiles[first[some]].tolist()
+        return zip(
+            compress(spans, some), beyond[some].tolist(), begins, ends[some].tolist(), strict=True
+        )
 
     def _read_stretch(self, stretch: _Stretch, index: BamIndex) -> None:
         data, path = self._data, self._path

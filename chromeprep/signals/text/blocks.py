@@ -28,7 +28,7 @@ Fill = Callable[[memoryview], int]  # reads into a buffer; how many bytes, 0 at 
 
 # Small enough for the text to be in the processor's cache still when it is parsed.
 BLOCK_BYTES = 1 << 20
-_BUFFERS = 4
+_BUFFERS = 64  # at most: so much is read while numba is imported; then a few go round
 _INPUT_BYTES = 1 << 19
 _BGZF_BYTES = 1 << 18  # compressed, that a thread inflates at a time
 _ENOUGH = 2  # threads, where one parses and another inflates
@@ -118,12 +118,17 @@ def _blocks(path: Path, fill: Fill, take: Callable[[], bytearray]) -> Generator[
 
 def _ahead(path: Path, fill: Fill) -> Generator[Bytes]:
     """Yield blocks that another thread makes."""
-    free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+    # The last that came back first: it may be in the cache still.
+    free: queue.LifoQueue[bytearray | None] = queue.LifoQueue()
     made: queue.SimpleQueue[Bytes | BaseException | None] = queue.SimpleQueue()
-    buffers = [bytearray(BLOCK_BYTES) for _ in range(_BUFFERS)]
+    n_buffers = 0
     taken: deque[bytearray] = deque()  # in the order in which their blocks come out
 
     def take() -> bytearray:
+        nonlocal n_buffers
+        if n_buffers < _BUFFERS and free.empty():
+            n_buffers += 1
+            free.put(bytearray(BLOCK_BYTES))
         buffer = free.get()
         if buffer is None:
             raise _StoppedError
@@ -140,8 +145,6 @@ def _ahead(path: Path, fill: Fill) -> Generator[Bytes]:
         except BaseException as error:  # to be raised where the blocks are used
             made.put(error)
 
-    for buffer in buffers:
-        free.put(buffer)
     thread = threading.Thread(target=make, name=f"read {path.name}", daemon=True)
     thread.start()
     try:
