@@ -12,25 +12,18 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
-import sysconfig
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import NamedTuple
 
 from benchmarks.arguments import parser
+from benchmarks.running import Run, bin_calls, make_runs, spread
 from chromemodel.config import Split
 from chromemodel.data.normalise import fit_scale, z_score
 from chromemodel.data.splits import split_genes
 from chromemodel.evaluate.baselines import Labelled, fit_logistic
 from chromemodel.evaluate.metrics import binary_metrics
 from chromeprep.format import read_bins
-
-MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3")
-SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 class Setting(NamedTuple):
@@ -94,8 +87,7 @@ def main() -> None:
         for number in chosen
         for seed in arguments.seeds
     ]
-    with ThreadPoolExecutor(arguments.processes) as pool:
-        list(pool.map(lambda job: run(job, arguments.output), jobs))
+    make_runs([as_run(job, arguments.output) for job in jobs], arguments.processes)
     rows = [row for job in jobs for row in scores(job)]
     rows += [
         logistic(arguments.output / f"{cell_type}.h5", cell_type, seed)
@@ -109,35 +101,12 @@ def main() -> None:
     print(table(rows))
 
 
-def bin_calls(data: Path, cell_type: str, output: Path) -> None:
-    """Bin the genome-wide calls of one cell type, unless that is done."""
-    target = output / f"{cell_type}.h5"
-    if target.exists():
-        return
-    tracks = [
-        f"--bigwig={data}/bigwig/genomewide/{cell_type}-{mark}.calls200bp.hg19.bw" for mark in MARKS
-    ]
-    call("chromeprep", "bin", *tracks, f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
-         f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz", f"--cell-type={cell_type}",
-         "--assembly=hg19", "--threads=2", f"--output={target}")  # fmt: skip
-
-
-def run(job: Job, output: Path) -> None:
-    """Train once, unless that is done."""
-    if job.folder.exists():
-        return
-    start = time.perf_counter()
+def as_run(job: Job, output: Path) -> Run:
+    """Return what ``chromemodel`` is asked for one job."""
     # The logistic regression is fitted once a split, below.
-    call("chromemodel", "train", str(output / f"{job.setting.cell_type}.h5"), *job.setting.options,
-         f"--seed={job.seed}", "--threads=1", "--no-baseline", "-o", str(job.folder))  # fmt: skip
-    print(f"{job.folder}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-
-
-def call(program: str, *arguments: str) -> None:
-    """Run one of our commands and stop with its message where it fails."""
-    done = subprocess.run([str(SCRIPTS / program), *arguments], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{program} {' '.join(arguments)}\n{done.stderr}")
+    arguments = ("train", str(output / f"{job.setting.cell_type}.h5"), *job.setting.options,
+                 f"--seed={job.seed}", "--no-baseline")  # fmt: skip
+    return Run(job.folder, arguments)
 
 
 def scores(job: Job) -> list[Row]:
@@ -186,11 +155,6 @@ def table(rows: list[Row]) -> str:
         epochs = f"{mean(row.epochs for row in group):.0f}"
         lines.append("| " + " | ".join([*key, str(len(group)), *cells, epochs]) + " |")
     return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Return mean ± standard deviation."""
-    return f"{mean(values):.4f} ± {stdev(values):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
 
 
 if __name__ == "__main__":

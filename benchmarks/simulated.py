@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import call
 from benchmarks.arguments import parser
+from benchmarks.running import call
 from chromemodel.data.normalise import fit_scale, z_score
 from chromemodel.data.splits import hash_unit
 from chromemodel.evaluate.baselines import fit_logistic

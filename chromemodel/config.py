@@ -9,16 +9,28 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, field, replace
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
 RUN_VERSION = 1
 
-NormaliseRule = Literal["file", "training", "none"]
-SplitRule = Literal["thirds", "chromosome", "adapt"]
+NormaliseRule = Literal["file", "training", "quantile", "none"]
+Transform = Literal["none", "log1p", "arcsinh"]
+FileSplitRule = Literal["thirds", "deepchrome", "chromosome", "published"]
+SplitRule = Literal[FileSplitRule, "adapt"]
 Optimizer = Literal["sgd", "adam", "adamw"]
 
 D = TypeVar("D")
@@ -62,27 +74,63 @@ class FileRecord:
     units: tuple[str, ...]
 
 
+class Quantiles(NamedTuple):
+    """The distribution of a mark: rising values, and the share of all values below each.
+
+    A value's own ties count by half. Both are empty for a mark without a known value.
+    """
+
+    level: tuple[float, ...]
+    value: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Normalisation:
-    """How raw signal becomes a model's input; ``mean`` and ``std`` (marks,) for ``training``."""
+    """How raw signal becomes a model's input; see ``docs/normalisation.md``.
+
+    ``mean`` and ``std`` (marks,) are those of the training genes after the transform, for
+    ``training`` and ``quantile``. ``quantiles`` (marks,), for ``quantile``, stand in a file beside
+    ``config.json``, not in it.
+    """
 
     rule: NormaliseRule = "file"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    transform: Transform = "none"
+    quantiles: tuple[Quantiles, ...] = field(default=(), repr=False, metadata={"beside": True})
+
+    @property
+    def by_training(self) -> bool:
+        """Whether the training genes scale every file, not each file itself."""
+        return self.rule in ("training", "quantile")
+
+    @property
+    def words(self) -> str:
+        """The normalisation in words, for reports."""
+        rule = {
+            "file": "z-scores by mark, by each file's own mean and deviation over all of its genes",
+            "training": "z-scores by mark, by mean and deviation of the training genes",
+            "quantile": "each file's values mapped by mark onto the quantiles of the training "
+            "genes, then z-scores by these genes",
+            "none": "no scaling",
+        }[self.rule]
+        return rule if self.transform == "none" else f"{self.transform}, then {rule}"
 
 
 @dataclass(frozen=True)
 class Split:
     """Which genes train, validate and test.
 
-    ``thirds`` and ``chromosome`` are for one file, ``adapt`` for a source and a target. The
-    chromosomes are empty until they are drawn; a run's configuration has them filled in.
+    ``adapt`` is for a source and a target, the others for one file. The chromosomes, and for
+    ``deepchrome`` the two ``cut_genes`` (ids of the first validation and the first test gene), are
+    empty until they are drawn from a file; a run's configuration has them filled in.
     """
 
     rule: SplitRule = "thirds"
     seed: int = 0
     validation_chromosomes: tuple[str, ...] = ()
     test_chromosomes: tuple[str, ...] = ()
+    cut_genes: tuple[str, ...] = ()
     validation_fraction: float = 0.1
     target_fraction: float = 0.5
 
@@ -91,6 +139,13 @@ class Split:
             raise ValueError(f"validation_fraction is {self.validation_fraction}, expected [0, 1)")
         if not 0 < self.target_fraction < 1:
             raise ValueError(f"target_fraction is {self.target_fraction}, expected (0, 1)")
+        if len(self.cut_genes) not in (0, 2):
+            raise ValueError(f"cut_genes are {len(self.cut_genes)}, expected none or two")
+
+    @property
+    def asked(self) -> Split:
+        """The split without what was drawn from a file, or could have been."""
+        return replace(self, validation_chromosomes=(), test_chromosomes=(), cut_genes=())
 
     @property
     def words(self) -> str:
@@ -102,6 +157,13 @@ class Split:
                 f"whole chromosomes (seed {self.seed}): validation "
                 f"{', '.join(self.validation_chromosomes)}; test {', '.join(self.test_chromosomes)}"
             )
+        if self.rule == "deepchrome":
+            words = "thirds of the genes in the order of their ids, as DeepChrome's (no seed)"
+            if self.cut_genes:
+                words += "; validation from {}, test from {}".format(*self.cut_genes)
+            return words
+        if self.rule == "published":
+            return "as published with the data, by the column /genes/split (no seed)"
         return (
             f"{self.target_fraction:.0%} of the target genes adapt without labels, the others "
             f"test; {self.validation_fraction:.0%} of the source genes validate (by a hash of gene "
@@ -282,8 +344,8 @@ def type_words(kind: Any) -> str:
 
 
 def fields_of(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """Return the fields of a dataclass or of one of its instances."""
-    return dataclasses.fields(cls)
+    """Return the fields of a dataclass, or of one of its instances, that stand in its JSON."""
+    return tuple(entry for entry in dataclasses.fields(cls) if not entry.metadata.get("beside"))
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

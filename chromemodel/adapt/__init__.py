@@ -26,6 +26,42 @@ METHODS.register(
     summary="features that do not tell source from target (gradient reversal)",
     reference="Ganin and Lempitsky 2015, ICML; as in TransferChrome, Chen et al. 2022",
 )
+METHODS.register(
+    "cdan",
+    "chromemodel.adapt.cdan:ConditionalAdversarial",
+    summary="as dann, of features and predictions together; entropy=true for CDAN+E",
+    reference="Long et al. 2018, NeurIPS 31",
+)
+METHODS.register(
+    "deep_coral",
+    "chromemodel.adapt.deep_coral:DeepCoral",
+    summary="features of the same covariance in source and target",
+    reference="Sun and Saenko 2016, ECCV Workshops",
+)
+METHODS.register(
+    "mmd",
+    "chromemodel.adapt.mmd:MeanDiscrepancy",
+    summary="features of the same distribution by several Gaussian kernels, as DAN",
+    reference="Long et al. 2015, ICML",
+)
+METHODS.register(
+    "mcc",
+    "chromemodel.adapt.mcc:ClassConfusion",
+    summary="predictions of the target that do not confuse the classes",
+    reference="Jin et al. 2020, ECCV",
+)
+METHODS.register(
+    "self_training",
+    "chromemodel.adapt.self_training:SelfTraining",
+    summary="confident predictions of the target are trained on as labels",
+    reference="Lee 2013, ICML Workshops; threshold as Sohn et al. 2020, NeurIPS 33",
+)
+METHODS.register(
+    "adabn",
+    "chromemodel.adapt.adabn:AdaptiveNorm",
+    summary="batch normalisation by the target's statistics; the model needs batch_norm=true",
+    reference="Li et al. 2018, Pattern Recognition 80",
+)
 
 
 def create_method(name: str, options: Mapping[str, Any], model: ChromeNet) -> Method:
@@ -35,6 +71,8 @@ def create_method(name: str, options: Mapping[str, Any], model: ChromeNet) -> Me
     ------
     ValueError
         Where the name or an option is unknown or wrong.
+    ChromeError
+        Where the method cannot work on the model.
     """
     cls = METHODS.load(name)
     return cls(build_options(cls.Config, options), model)

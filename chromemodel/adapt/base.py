@@ -62,3 +62,17 @@ class Method(nn.Module, ABC):
         progress
             How much of the training is done, 0 to 1 (of the epochs asked for).
         """
+
+    def finish(self, model: ChromeNet, target: Tensor | None) -> None:
+        """Change the model once its fit has ended; nothing by default.
+
+        It draws no random numbers: what it does follows from the weights and the target.
+
+        Parameters
+        ----------
+        model
+            The model with the weights of the best epoch, in evaluation mode; gradients are off.
+        target
+            All genes that adapt, (target genes, marks, bins), without labels.
+        """
+        return

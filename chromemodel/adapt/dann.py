@@ -6,19 +6,22 @@ Ganin and Lempitsky 2015, "Unsupervised domain adaptation by backpropagation"; i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from chromemodel.adapt.base import Batch, Loss, Method
+from chromemodel.adapt.parts import (
+    Schedule,
+    both_features,
+    check_weight,
+    domain_labels,
+    scheduled,
+)
 from chromemodel.models.base import ChromeNet
 from chromemodel.models.blocks import reverse_gradient
-
-TARGET, SOURCE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,10 @@ class DomainAdversarialConfig:
     """
 
     domain_weight: float = 1.0
-    domain_schedule: Literal["ganin", "fixed"] = "ganin"
+    domain_schedule: Schedule = "ganin"
 
     def __post_init__(self) -> None:
-        if not (self.domain_weight >= 0 and math.isfinite(self.domain_weight)):
-            raise ValueError(f"domain_weight is {self.domain_weight}, expected 0 or more")
+        check_weight("domain_weight", self.domain_weight)
 
 
 class DomainAdversarial(Method):
@@ -58,24 +60,17 @@ class DomainAdversarial(Method):
         self.head = model.domain_head()
 
     def weight(self, progress: float) -> float:
-        """Return lambda at a progress of 0 to 1; ``ganin``: ``2 / (1 + exp(-10 p)) - 1`` of it."""
-        if self.config.domain_schedule == "fixed":
-            return self.config.domain_weight
-        return self.config.domain_weight * (2 / (1 + math.exp(-10 * progress)) - 1)
+        """Return lambda at a progress of 0 to 1."""
+        return scheduled(self.config.domain_weight, self.config.domain_schedule, progress)
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
         """Return the sum of both cross entropies, each a mean over its genes."""
-        if batch.target is None:
-            raise ValueError("dann needs genes of the target")
         weight = self.weight(progress)
-        # One pass over both domains: no layer mixes the genes of a batch.
-        features = model.features(torch.cat([batch.x, batch.target]))
-        n_source = len(batch.x)
-        label_loss = cross_entropy(model.classify(features[:n_source]), batch.y)
-        domain = torch.full((len(features),), TARGET, device=features.device)
-        domain[:n_source] = SOURCE
-        logits: Tensor = self.head(reverse_gradient(features, weight))
+        source, target = both_features(model, batch)
+        label_loss = cross_entropy(model.classify(source), batch.y)
+        domain = domain_labels(source, target)
+        logits: Tensor = self.head(reverse_gradient(torch.cat([source, target]), weight))
         domain_loss = cross_entropy(logits, domain)
         accuracy = (logits.argmax(1) == domain).float().mean()
-        terms = (label_loss, domain_loss, accuracy, features.new_tensor(weight))
+        terms = (label_loss, domain_loss, accuracy, source.new_tensor(weight))
         return Loss(label_loss + domain_loss, tuple(term.detach() for term in terms))

@@ -24,10 +24,11 @@ from chromemodel.config import (
     RunConfig,
     Split,
     TrainConfig,
+    Transform,
     build_options,
     to_json,
 )
-from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
+from chromemodel.data.dataset import check_classes, labelled, read_signals
 from chromemodel.data.splits import (
     ADAPTING,
     TEST,
@@ -37,6 +38,13 @@ from chromemodel.data.splits import (
     split_target,
 )
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
+from chromemodel.evaluate.lookup import (
+    agreement_words,
+    label_agreement,
+    match_genes,
+    missing_words,
+    source_expression,
+)
 from chromemodel.evaluate.metrics import Score, binary_metrics
 from chromemodel.evaluate.predictions import (
     Predictions,
@@ -44,9 +52,9 @@ from chromemodel.evaluate.predictions import (
     predict_probability,
     selection_notes,
 )
+from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words
 from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet
-from chromemodel.registry import Fitter
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -60,7 +68,6 @@ from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import ChromeError, InputError, MismatchError
-from chromeprep.format.ids import cut_version
 
 TEST_PART = "target half that did not adapt"
 
@@ -71,7 +78,8 @@ class Adapted(NamedTuple):
     ``scores`` are empty where the target has no labels of both classes in its test half;
     ``label_agreement`` is the share of the test half's genes with the label they have in the
     source, NaN where there are none; ``fits`` has one entry a method, in the order of the scores.
-    ``shared_genes`` of the ``test_genes`` of the target are in the source.
+    ``shared_genes`` of the target's test genes are in the source, and ``seen`` says what the run
+    has seen of them.
     """
 
     scores: tuple[Score, ...]
@@ -79,14 +87,19 @@ class Adapted(NamedTuple):
     notes: tuple[str, ...]
     label_agreement: float
     shared_genes: int
-    test_genes: int
+    seen: Seen
     config: RunConfig
     path: Path
 
     @property
+    def test_genes(self) -> int:
+        """Number of the target's test genes, labelled or not."""
+        return self.seen.genes
+
+    @property
     def protocol(self) -> str:
-        """``same-genes`` where test genes are in the source, else ``new-genes``."""
-        return "same-genes" if self.shared_genes else "new-genes"
+        """``same-genes`` where a test gene's label in the source was seen, else ``new-genes``."""
+        return self.seen.protocol
 
 
 class _Outcome(NamedTuple):
@@ -106,6 +119,7 @@ def adapt_model(
     marks: Sequence[str] = (),
     window_bp: int | None = None,
     normalise: NormaliseRule = "file",
+    transform: Transform = "none",
     split: Split | None = None,
     training: TrainConfig | None = None,
     baseline: bool = True,
@@ -125,9 +139,9 @@ def adapt_model(
         The run folder of the adapted run; ``out/source_only`` is the other.
     method, method_options
         A registered method and some of its options.
-    model, options, marks, window_bp, normalise, training, baseline, force, command
-        As for `chromemodel.train_model`; ``training`` statistics are those of the source's
-        training genes.
+    model, options, marks, window_bp, normalise, transform, training, baseline, force, command
+        As for `chromemodel.train_model`; statistics and quantiles of training genes are those of
+        the source's.
     split
         Its fractions and seed; 0.1 of the source validates, half of the target adapts by default.
     on_epoch
@@ -140,7 +154,8 @@ def adapt_model(
     OutputError
         Where the folder cannot be written.
     ChromeError
-        Where scikit-learn fits the model and the method is another than ``source_only``.
+        Where scikit-learn fits the model and the method is another than ``source_only``; where the
+        method cannot work on the model.
     ValueError
         Where a name or an option of the model or method is wrong.
     """
@@ -178,7 +193,7 @@ def adapt_model(
         raise InputError(
             "no gene in the adapting part", path=target, hint="raise --target-fraction"
         )
-    rule = near.fitted(Normalisation(normalise), train)
+    rule = near.fitted(Normalisation(normalise, transform=transform), train)
     near_x, far_x = near.normalised(rule), far.normalised(rule)
     config = RunConfig(
         kind="adapt",
@@ -194,10 +209,19 @@ def adapt_model(
     )
     test = labelled(far) & (halves == TEST)
     scored = len(np.unique(far.genes.label[test])) == 2
-    agreement = label_agreement(near, far, test)
-    shared = share_genes(near, far, halves == TEST)
-    held = int(validation.sum())
-    notes = adapt_notes(split, training, scored, agreement, shared, held, entry.fitter)
+    of_test = halves == TEST
+    agreement = label_agreement(near.genes, far.genes, test)
+    shared = int((match_genes(near.genes, far.genes)[of_test] >= 0).sum())
+    seen = seen_of(
+        config, near.genes, far.genes, "test genes of the target", of_test, here=False, target=True
+    )
+    lookup = source_expression(near.genes, far.genes)
+    notes: tuple[str, ...] = (
+        *adapt_notes(config, seen, agreement, scored, int(validation.sum())),
+        f"normalisation: {rule.words}",
+    )
+    if scored:
+        notes += missing_words(lookup, test, TEST_PART)
 
     validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
@@ -229,7 +253,10 @@ def adapt_model(
             net.to(device)
             probability = predict_probability(net, far_x, device)
         predictions = Predictions(far.genes, probability, halves)
-        told = call_notes(one.name, "test genes of the target", probability[halves == TEST])
+        told = (
+            target_words(one.name),
+            *call_notes(one.name, "test genes of the target", probability[halves == TEST]),
+        )
         return _Outcome(
             Finished(
                 replace(config, method=one), net, fit, way.columns, score(one.name, probability),
@@ -238,6 +265,8 @@ def adapt_model(
             fit,
         )  # fmt: skip
 
+    # A method that cannot work on the model says so before anything is trained.
+    fresh(component, way, near.layout, training, source)
     outcomes = {
         one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
     }
@@ -245,6 +274,8 @@ def adapt_model(
     if baseline and model != "logistic":
         flat = fit_logistic(genes.signal, genes.label, held_out)
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
+    if lookup.found[test].any():
+        scores += score(lookup.name, lookup.score)
     told = dict.fromkeys(note for one in outcomes.values() for note in one.finished.notes)
     with run_folder(folder_out) as folder:
         # The adapted run's metrics hold all of the table.
@@ -253,75 +284,20 @@ def adapt_model(
             (folder / SOURCE_ONLY).mkdir()
             write_run(folder / SOURCE_ONLY, outcomes[SOURCE_ONLY].finished)
     fits = {name: outcome.fit for name, outcome in outcomes.items()}
-    return Adapted(tuple(scores), fits, tuple(told), agreement, *shared, config, folder_out)
-
-
-def label_agreement(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]) -> float:
-    """Return the share of some target genes whose label is that of the source.
-
-    Genes are matched by id without version; those that the source does not have, or has without a
-    label, are left out. NaN where none is left.
-    """
-    labels = {
-        cut_version(str(name)): int(label)
-        for name, label in zip(near.genes.gene_id, near.genes.label, strict=True)
-        if label >= 0
-    }
-    pairs = [
-        (labels[cut_version(str(name))], int(label))
-        for name, label in zip(far.genes.gene_id[rows], far.genes.label[rows], strict=True)
-        if cut_version(str(name)) in labels
-    ]
-    return float(np.mean([before == now for before, now in pairs])) if pairs else float("nan")
-
-
-def share_genes(near: GeneSignals, far: GeneSignals, rows: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return how many of some target genes are in the source, and how many they are.
-
-    Genes are matched by id without version.
-    """
-    there = {cut_version(str(name)) for name in near.genes.gene_id}
-    names = [cut_version(str(name)) for name in far.genes.gene_id[rows]]
-    return sum(name in there for name in names), len(names)
+    return Adapted(tuple(scores), fits, tuple(told), agreement, shared, seen, config, folder_out)
 
 
 def adapt_notes(
-    split: Split,
-    training: TrainConfig,
-    scored: bool,
-    agreement: float,
-    shared: tuple[int, int],
-    held_out: int,
-    fitter: Fitter = "torch",
+    config: RunConfig, seen: Seen, agreement: float, scored: bool, held_out: int
 ) -> tuple[str, ...]:
-    """Return what a reader of the scores must know; ``shared`` is that of `share_genes`."""
-    found, of = shared
-    if not found:
-        genes = f"new genes: none of the {of} test genes of the target is in the source"
-    elif found == of:
-        genes = f"same genes: all {of} test genes of the target are in the source"
-    else:
-        genes = f"{found} of {of} test genes of the target are in the source"
-    notes = [f"protocol: {split.words}", f"{genes} (by gene id)"]
+    """Return what a reader of the scores must know; ``seen`` is what was of the test genes."""
+    split, fitter = config.split, MODELS.entry(config.model.name).fitter
+    notes = [f"split: {split.words}", seen.words]
     if not scored:
         notes.append("the target's test half has no labels of both classes: no scores")
-    notes.append(
-        "the signal of the target's adapting half was seen in training (transductive for these "
-        "genes); no label of the target was used anywhere but for the scores"
-    )
-    if fitter != "torch":
-        notes.append(f"model selection: by {fitter}, on the source alone")
-    elif split.validation_fraction > 0:
-        notes.append(
-            "model selection: the epoch of the best AUROC on the source's validation genes"
-        )
-    else:
-        notes.append(f"model selection: none, the last of {training.epochs} epochs")
+    notes.append(selection_words(split, config.training, fitter))
     if fitter == "torch":
         notes += selection_notes(held_out)
     if not np.isnan(agreement):
-        notes.append(
-            f"labels of the test genes in the source were trained on, and {agreement:.1%} of them "
-            "are the same in the target"
-        )
+        notes.append(agreement_words(agreement, config.source.cell_type))
     return tuple(notes)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from chromemodel.config import NormaliseRule, Optimizer, TrainConfig, parse_options
+from chromemodel.config import NormaliseRule, Optimizer, TrainConfig, Transform, parse_options
 from chromemodel.models import MODELS
 from chromemodel.registry import Registry
 
@@ -51,6 +51,15 @@ compute_options = in_order(
     ),
     click.option("-p", "--threads", type=positive_int, help="Threads of the CPU."),
 )
+bootstrap_option = click.option(
+    "--bootstrap",
+    "replicates",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Samples of the genes for intervals; 0: none.",
+)
 
 
 def _folder(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -68,6 +77,30 @@ run_option = click.option(
     callback=_folder,
     help="Run folder to write.",
 )
+input_options = in_order(
+    mark_option,
+    click.option(
+        "--window-bp",
+        type=positive_int,
+        metavar="BP",
+        help="Use only so much on either side of the TSS: the middle of wider windows.",
+    ),
+    click.option(
+        "--normalise",
+        type=click.Choice(get_args(NormaliseRule)),
+        default="file",
+        show_default=True,
+        help="z-score by each file's own statistics, or by those of the training genes (with "
+        "quantile after a map onto their quantiles), or none.",
+    ),
+    click.option(
+        "--transform",
+        type=click.Choice(get_args(Transform)),
+        default="none",
+        show_default=True,
+        help="Taken of every value before --normalise.",
+    ),
+)
 model_options = in_order(
     click.option(
         "--model",
@@ -83,22 +116,9 @@ model_options = in_order(
         metavar="KEY=VALUE",
         help="An option of the model (see `chromemodel models NAME`); repeat for more.",
     ),
-    mark_option,
-    click.option(
-        "--window-bp",
-        type=positive_int,
-        metavar="BP",
-        help="Use only so much on either side of the TSS: the middle of wider windows.",
-    ),
-    click.option(
-        "--normalise",
-        type=click.Choice(get_args(NormaliseRule)),
-        default="file",
-        show_default=True,
-        help="z-score by each file's own statistics, by those of the training genes, or none.",
-    ),
+    input_options,
 )
-training_options = in_order(
+recipe_options = in_order(
     click.option(
         "--optimizer",
         type=click.Choice(get_args(Optimizer)),
@@ -119,6 +139,9 @@ training_options = in_order(
         type=click.FloatRange(min=0, min_open=True),
         help="Cut gradients to this length.",
     ),
+)
+training_options = in_order(
+    recipe_options,
     click.option(
         "--seed",
         type=int,

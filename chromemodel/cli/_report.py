@@ -10,37 +10,84 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 if TYPE_CHECKING:
-    from chromemodel.evaluate.metrics import Score
+    from chromemodel.evaluate.metrics import Interval, Score
+    from chromemodel.evaluate.uncertainty import Difference
     from chromemodel.train.loop import Epoch
 
-_HEADER = ("model", "genes of", "genes", "positive", "AUROC", "AUPRC", "accuracy", "F1")
+# Metrics shown, and their names in the field.
+_SHOWN = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "mcc": "MCC",
+    "brier": "Brier",
+    "ece": "ECE",
+}
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """Return scores as a table of aligned columns.
+    """Return scores as a table of aligned columns, one group of rows for each part of the genes.
+
+    Where a score has an interval, a second line holds its bounds.
 
     Examples
     --------
     >>> from chromemodel.evaluate.metrics import Metrics, Score
-    >>> print(score_table([Score("m", "test", Metrics(9, 0.5, 0.9, 0.8, 0.7, 0.6))]))
-    model  genes of  genes  positive   AUROC   AUPRC  accuracy      F1
-    m      test          9     50.0%  0.9000  0.8000    0.7000  0.6000
+    >>> found = Metrics(9, 0.5, 0.9, 0.8, 0.7, 0.6, 0.4, 0.1, 0.02)
+    >>> print(score_table([Score("m", "test", found)]))
+          AUROC   AUPRC  accuracy      F1     MCC   Brier     ECE
+    test: 9 genes, 50.0% high
+      m  0.9000  0.8000    0.7000  0.6000  0.4000  0.1000  0.0200
     """
-    rows = [list(_HEADER)]
-    for model, part, metrics in scores:
-        values = (metrics.auroc, metrics.auprc, metrics.accuracy, metrics.f1)
-        rows.append(
-            [model, part, f"{metrics.genes:,}", f"{metrics.positive_share:.1%}"]
-            + [f"{value:.4f}" for value in values]
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if column < 2 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    groups: dict[str, list[list[str]]] = {}
+    for score in scores:
+        found = score.metrics
+        heading = f"{score.part}: {found.genes:,} genes, {found.positive_share:.1%} high"
+        values = [f"{getattr(found, name):.4f}" for name in _SHOWN]
+        rows = groups.setdefault(heading, [])
+        rows.append([f"  {score.model}", *values])
+        if score.interval is not None:
+            rows.append(["", *(bounds(score.interval, name) for name in _SHOWN)])
+    header = ["", *_SHOWN.values()]
+    table = [header, *(row for rows in groups.values() for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = [_aligned(header, widths)]
+    for heading, rows in groups.items():
+        lines += [heading, *(_aligned(row, widths) for row in rows)]
+    return "\n".join(lines)
+
+
+def difference_table(first: Score, second: Score, found: Difference) -> str:
+    """Return two models with their bounds and the difference with its own, one metric a row."""
+    rows = [["", first.model, second.model, "difference"]]
+    for name, words in _SHOWN.items():
+        row = [words]
+        for score in (first, second):
+            value = f"{getattr(score.metrics, name):.4f}"
+            row.append(
+                value if score.interval is None else f"{value} ({bounds(score.interval, name)})"
+            )
+        row.append(f"{getattr(found.value, name):+.4f}")
+        if found.interval is not None:
+            low, high = (getattr(end, name) for end in (found.interval.low, found.interval.high))
+            row[-1] += f" ({low:+.4f} to {high:+.4f})"
+        rows.append(row)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(_aligned(row, widths) for row in rows)
+
+
+def bounds(interval: Interval, name: str) -> str:
+    """Return the bounds of a metric, short: ``".912–.934"``."""
+    ends = (getattr(end, name) for end in (interval.low, interval.high))
+    return "–".join(f"{end:.3f}".replace("0.", ".", 1) for end in ends)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of a table: the first column to the left, numbers to the right."""
+    cells = [row[0].ljust(widths[0])]
+    cells += [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
+    return "  ".join(cells).rstrip()
 
 
 class EpochReporter:

@@ -50,10 +50,12 @@ _SPLIT = Split()
     metavar="KEY=VALUE",
     help="An option of the method (see `chromemodel models NAME`); repeat for more.",
 )
-@click.option("--domain-weight", metavar="NUMBER", help="Lambda of dann; the same as --method-set.")
 @click.option(
-    "--domain-schedule", metavar="ganin|fixed", help="How the lambda of dann grows; likewise."
+    "--domain-weight",
+    metavar="NUMBER",
+    help="Lambda of dann and cdan; the same as --method-set.",
 )
+@click.option("--domain-schedule", metavar="ganin|fixed", help="How that lambda grows; likewise.")
 @click.option(
     "--target-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -89,6 +91,7 @@ def command(
     marks: tuple[str, ...],
     window_bp: int | None,
     normalise: Any,
+    transform: Any,
     baseline: bool,
     as_json: bool,
     force: bool,
@@ -141,6 +144,7 @@ def command(
             marks=marks,
             window_bp=window_bp,
             normalise=normalise,
+            transform=transform,
             split=split,
             training=training,
             baseline=baseline,

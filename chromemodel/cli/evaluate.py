@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from chromemodel.cli._options import compute_options, json_option, mark_option
+from chromemodel.cli._options import (
+    bootstrap_option,
+    compute_options,
+    force_option,
+    json_option,
+    mark_option,
+)
 
 
 @click.command("evaluate")
@@ -14,36 +20,68 @@ from chromemodel.cli._options import compute_options, json_option, mark_option
     metavar="FILE.h5",
     help="A file of bins with labels; by default the run's own test genes.",
 )
+@click.option(
+    "--panel",
+    metavar="PANEL.h5",
+    help="Score genes that are on in some cell types of a panel and off in others apart.",
+)
+@bootstrap_option
+@click.option(
+    "--plot",
+    metavar="FILE",
+    help="Draw reliability, ROC and precision-recall into a .png or .svg.",
+)
 @mark_option
 @compute_options
 @json_option
+@force_option
 def command(
     run: str,
     data: str | None,
+    panel: str | None,
+    replicates: int,
+    plot: str | None,
     marks: tuple[str, ...],
     device: str,
     threads: int | None,
     as_json: bool,
+    force: bool,
 ) -> None:
-    """Score RUN: AUROC, AUPRC, accuracy and F1 of its test genes, or of another file.
+    """Score RUN on its test genes, or on another file.
 
-    A run of `chromemodel adapt` is scored on the target's half that did not adapt, beside its
-    source-only run.
+    AUROC, AUPRC, accuracy, F1, MCC, Brier score and expected calibration error, each with its 95 %
+    interval over genes. A run of `chromemodel adapt` is scored on the target's half that did not
+    adapt, beside its source-only run. Wherever the labels trained on are of another cell type, the
+    expression there, without any model, stands beside it, and genes whose label differs have rows
+    of their own. What the run has seen of the genes is said on stderr.
     """
     from chromemodel.cli._report import score_table
     from chromemodel.evaluate.runs import evaluate_run
     from chromeprep.cli._shell import echo_json
 
-    evaluation = evaluate_run(run, data, marks=marks, device=device, threads=threads)
+    if plot is not None:
+        from chromemodel.evaluate.plot import check_plot, draw_evaluation
+
+        check_plot(plot, run, force=force)
+    evaluation = evaluate_run(
+        run, data, marks=marks, device=device, threads=threads, panel=panel, replicates=replicates
+    )
+    if plot is not None:
+        draw_evaluation(evaluation.evidence, plot)
     if as_json:
         echo_json(
             {
                 "run": run,
                 "data": str(evaluation.data),
                 "split": evaluation.split,
+                "label_agreement": evaluation.label_agreement,
+                "notes": list(evaluation.notes),
+                "seen": [seen.to_json() for seen in evaluation.seen],
                 "scores": [score.to_json() for score in evaluation.scores],
             }
         )
         return
-    click.echo(f"{evaluation.data}\nsplit: {evaluation.split}", err=True)
+    click.echo(evaluation.data, err=True)
+    for note in evaluation.notes:
+        click.echo(note, err=True)
     click.echo(score_table(evaluation.scores))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from chromemodel.cli._options import (
     training_options,
     usage_errors,
 )
-from chromemodel.config import Split
+from chromemodel.config import FileSplitRule, Split
 from chromemodel.models import MODELS
 
 
@@ -30,8 +30,9 @@ from chromemodel.models import MODELS
 @click.option(
     "--split",
     "split_rule",
-    type=click.Choice(["thirds", "chromosome"]),
-    help="Random thirds of the genes (default), or of whole chromosomes.",
+    type=click.Choice(get_args(FileSplitRule)),
+    help="Random thirds of the genes (default); thirds by gene id, as DeepChrome's; whole "
+    "chromosomes; or as the file's column /genes/split says.",
 )
 @click.option(
     "--validation-chromosome",
@@ -60,6 +61,7 @@ def command(
     marks: tuple[str, ...],
     window_bp: int | None,
     normalise: Any,
+    transform: Any,
     split_rule: Any,
     validation_chromosomes: tuple[str, ...],
     test_chromosomes: tuple[str, ...],
@@ -74,8 +76,8 @@ def command(
     beside those of a logistic regression on the same genes.
     """
     named = validation_chromosomes + test_chromosomes
-    if split_rule == "thirds" and named:
-        raise click.UsageError("--split thirds has no chromosomes to name")
+    if split_rule not in (None, "chromosome") and named:
+        raise click.UsageError(f"--split {split_rule} has no chromosomes to name")
     training = training_config(model, values)
     with usage_errors():
         split = Split(
@@ -100,6 +102,7 @@ def command(
             marks=marks,
             window_bp=window_bp,
             normalise=normalise,
+            transform=transform,
             split=split,
             training=training,
             baseline=baseline,

@@ -10,9 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.config import FileRecord, Layout, Normalisation
+from chromemodel.config import FileRecord, Layout, Normalisation, Transform
 from chromemodel.data.layout import check_window, layout_of, mark_columns, match_marks
-from chromemodel.data.normalise import Scale, Signal, fit_scale, normalise
+from chromemodel.data.normalise import (
+    Scale,
+    Signal,
+    fit_normalisation,
+    fit_scale,
+    normalise,
+    transform_signal,
+)
 from chromeprep.errors import FormatError, InputError
 from chromeprep.format import ChromeBins, GeneTable, read_bins
 
@@ -35,15 +42,48 @@ class GeneSignals:
     record: FileRecord
 
     def normalised(self, rule: Normalisation) -> Signal:
-        """Return a model's input, shape (genes, marks, bins)."""
-        return normalise(self.raw, rule, self.own)
+        """Return a model's input, shape (genes, marks, bins).
+
+        Raises
+        ------
+        InputError
+            Where the transform is ``log1p`` and a mark has negative values.
+        """
+        signal = self.transformed(rule.transform)
+        # The statistics in the file are of raw values.
+        return normalise(signal, rule, self.own if rule.transform == "none" else None)
 
     def fitted(self, rule: Normalisation, rows: NDArray[np.bool_]) -> Normalisation:
-        """Fill in the statistics of a ``training`` rule from some rows; others stay."""
-        if rule.rule != "training":
+        """Fill in what a rule keeps of the training genes, some rows of this file; others stay.
+
+        Raises
+        ------
+        InputError
+            As `normalised`.
+        """
+        if not rule.by_training:
             return rule
-        scale = fit_scale(self.raw[rows])
-        return Normalisation("training", tuple(scale.mean.tolist()), tuple(scale.std.tolist()))
+        return fit_normalisation(self.transformed(rule.transform)[rows], rule)
+
+    def transformed(self, transform: Transform) -> Signal:
+        """Return the signal after a transform, shape (genes, marks, bins).
+
+        Raises
+        ------
+        InputError
+            As `normalised`.
+        """
+        for index, mark in enumerate(self.layout.marks if transform == "log1p" else ()):
+            values = self.raw[:, index]
+            negative = int((values < 0).sum())
+            if negative:
+                raise InputError(
+                    f"mark {mark} has {negative:,} negative values, down to "
+                    f"{np.nanmin(values):g}; log1p takes none",
+                    path=self.path,
+                    hint="use --transform arcsinh, in training and so for every file of the run",
+                )
+        return transform_signal(self.raw, transform)
 
 
 def read_signals(
@@ -131,7 +171,9 @@ def check_classes(
         return
     if not (label >= 0).any():
         raise InputError(
-            "no gene has a label", path=path, hint="bin it with --expression to have labels"
+            "no gene has a label",
+            path=path,
+            hint="bin it with --expression to have labels, or use `chromeprep label`",
         )
     if not low + high:
         raise InputError(
@@ -155,7 +197,8 @@ def _compare(known: FileRecord, signals: GeneSignals) -> None:
         if before != now:
             logger.warning(
                 "warning: %s: %s is in units '%s', in %s it was '%s'; "
-                "z-scores do not make counts and other signal the same",
+                "z-scores do not make counts and other signal the same "
+                "(--normalise quantile comes nearer)",
                 signals.path, mark, now, known.path, before,
             )  # fmt: skip
     if known.assembly != signals.record.assembly:

@@ -1,17 +1,21 @@
-"""How does raw signal become a model's input: z-scores by mark, and by whose statistics?
+"""How does raw signal become a model's input: transformed how, z-scored by whose statistics?
 
 TransferChrome (Chen et al. 2022, Eq. 1) subtracts the mean and divides by the standard deviation
-of a mark over all genes and bins of a cell type.
+of a mark over all genes and bins of a cell type. Before it may come a transform and a map onto the
+quantiles of the training genes (`chromemodel.data.quantiles`), in this order; NaN becomes the
+mark's mean at the end.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.config import Normalisation
+from chromemodel.config import Normalisation, Quantiles, Transform
+from chromemodel.data.quantiles import fit_quantiles, map_quantiles
 
 Signal = NDArray[np.float32]
 
@@ -21,6 +25,24 @@ class Scale(NamedTuple):
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+
+
+def transform_signal(signal: Signal, transform: Transform) -> Signal:
+    """Return ``log(1 + x)`` or ``arcsinh(x)`` of each value, or the signal itself.
+
+    Parameters
+    ----------
+    signal
+        Any shape, 0 or more for ``log1p``; not changed. NaN stays NaN.
+
+    Examples
+    --------
+    >>> transform_signal(np.array([0, np.e - 1], dtype=np.float32), "log1p").tolist()
+    [0.0, 1.0]
+    """
+    if transform == "log1p":
+        return np.log1p(signal)
+    return np.arcsinh(signal) if transform == "arcsinh" else signal
 
 
 def fit_scale(signal: Signal) -> Scale:
@@ -74,22 +96,50 @@ def z_score(signal: Signal, scale: Scale) -> Signal:
     return np.nan_to_num(out, copy=False, nan=0.0, posinf=None, neginf=None)
 
 
-def normalise(signal: Signal, rule: Normalisation, own: Scale) -> Signal:
-    """Turn raw signal into a model's input.
+def fit_normalisation(signal: Signal, rule: Normalisation) -> Normalisation:
+    """Fill in what ``training`` and ``quantile`` keep of the training genes.
 
     Parameters
     ----------
     signal
-        Shape (genes, marks, bins), raw; not changed.
+        Of the training genes, shape (genes, marks, bins), transformed already.
+    """
+    scale = fit_scale(signal)
+    found = replace(rule, mean=tuple(scale.mean.tolist()), std=tuple(scale.std.tolist()))
+    if rule.rule != "quantile":
+        return found
+    marks = range(signal.shape[1])
+    return replace(found, quantiles=tuple(fit_quantiles(signal[:, mark]) for mark in marks))
+
+
+def normalise(signal: Signal, rule: Normalisation, own: Scale | None = None) -> Signal:
+    """Turn transformed signal into a model's input.
+
+    Parameters
+    ----------
+    signal
+        Shape (genes, marks, bins), transformed already (`transform_signal`); not changed.
     rule
         ``file``: z-score by ``own``. ``training``: by the statistics in the rule, whatever the
-        file. ``none``: raw, NaN replaced by the mean in ``own``.
+        file. ``quantile``: each mark mapped onto the quantiles in the rule, then as ``training``.
+        ``none``: as it is, NaN replaced by the mean in ``own``.
     own
-        Statistics of the very file, from its ``/marks``.
+        Statistics of the very file, of the transformed signal; measured where not given.
     """
+    if rule.by_training:
+        if rule.rule == "quantile":
+            signal = _onto(signal, rule.quantiles)
+        return z_score(signal, Scale(np.array(rule.mean), np.array(rule.std)))
+    own = own or fit_scale(signal)
     if rule.rule == "file":
         return z_score(signal, own)
-    if rule.rule == "training":
-        return z_score(signal, Scale(np.array(rule.mean), np.array(rule.std)))
     mean = np.nan_to_num(own.mean, nan=0.0).astype(np.float32)
     return np.where(np.isnan(signal), mean[:, None], signal)
+
+
+def _onto(signal: Signal, quantiles: tuple[Quantiles, ...]) -> Signal:
+    mapped = np.empty(signal.shape, dtype=np.float32)
+    for mark, onto in enumerate(quantiles):
+        values = signal[:, mark]
+        mapped[:, mark] = map_quantiles(values, fit_quantiles(values), onto)
+    return mapped

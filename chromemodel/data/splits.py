@@ -1,9 +1,8 @@
 """Which genes train, validate and test?
 
-A gene's part follows from its id and a seed alone, so it is the same in every file, whatever the
-order or the other genes: a gene held out in one cell type is held out in all of them. (The data of
-DeepChrome are cut by their order in the file, which is sorted by gene id; the share of expressed
-genes then falls from 62 to 35 % from the first third to the last.)
+By default a gene's part follows from its id and a seed alone, so it is the same in every file,
+whatever the order or the other genes: a gene held out in one cell type is held out in all of them.
+The rules without a seed are for numbers that are to stand beside published ones.
 """
 
 from __future__ import annotations
@@ -11,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.config import Split
-from chromeprep.errors import MismatchError, did_you_mean
+from chromeprep.errors import InputError, MismatchError, did_you_mean
 from chromeprep.format import GeneTable
 from chromeprep.format.ids import bare_chromosome, cut_version
 
 Parts = NDArray[np.object_]
 
 TRAIN, VALIDATION, TEST, ADAPTING = "train", "validation", "test", "adapting"
+UNPLACED = "unplaced"
+
+# The column that ``chromeprep import`` keeps, and what its values are here.
+COLUMN = "genes/split"
+PUBLISHED = {"train": TRAIN, "valid": VALIDATION, "test": TEST}
 
 
 def hash_unit(gene_ids: Iterable[str], seed: int, purpose: str) -> NDArray[np.float64]:
@@ -58,31 +63,56 @@ def hash_unit(gene_ids: Iterable[str], seed: int, purpose: str) -> NDArray[np.fl
     return np.array([(number >> 11) * 2.0**-53 for number in numbers], dtype=np.float64)
 
 
-def split_genes(genes: GeneTable, split: Split) -> Parts:
+def split_genes(genes: GeneTable, split: Split, path: str | Path | None = None) -> Parts:
     """Return the part of each gene of one file: ``train``, ``validation`` or ``test``.
+
+    Genes without a label have a part too. With ``chromosome``, genes whose position is unknown are
+    ``unplaced`` and take no part: they may lie on a chromosome that is held out.
 
     Parameters
     ----------
     genes
         The genes of any file.
     split
-        Of rule ``thirds``, or ``chromosome`` with its chromosomes drawn (`draw_chromosomes`).
+        Of one of the rules for one file, filled in by `draw_split`. It need not have been drawn
+        from these genes: chromosomes and cuts hold in other files too. ``published`` asks each
+        file's own column.
+    path
+        The file, for errors.
 
     Returns
     -------
     NDArray
         Strings of shape (genes,).
+
+    Raises
+    ------
+    InputError
+        ``published``: where the column is missing or has other values than the import's.
+    MismatchError
+        ``chromosome``: where no gene has a position.
     """
     if split.rule == "thirds":
         unit = hash_unit(genes.gene_id, split.seed, "split")
         parts = np.select([unit < 1 / 3, unit < 2 / 3], [TRAIN, VALIDATION], TEST)
+    elif split.rule == "deepchrome":
+        if not split.cut_genes:
+            raise ValueError("the cuts of a split of rule 'deepchrome' are not drawn: draw_split")
+        validation_from, test_from = split.cut_genes
+        ids = _bare_ids(genes)
+        parts = np.select([ids >= test_from, ids >= validation_from], [TEST, VALIDATION], TRAIN)
     elif split.rule == "chromosome":
+        placed = _placed(genes, path)
         chrom = np.array([bare_chromosome(name) for name in genes.chrom], dtype=object)
         validation = [bare_chromosome(name) for name in split.validation_chromosomes]
         test = [bare_chromosome(name) for name in split.test_chromosomes]
         parts = np.select(
-            [np.isin(chrom, validation), np.isin(chrom, test)], [VALIDATION, TEST], TRAIN
+            [~placed, np.isin(chrom, validation), np.isin(chrom, test)],
+            [UNPLACED, VALIDATION, TEST],
+            TRAIN,
         )
+    elif split.rule == "published":
+        parts = _published(genes, path)
     else:
         raise ValueError("a split of rule 'adapt' has two files: split_source, split_target")
     return parts.astype(object)
@@ -100,16 +130,69 @@ def split_target(genes: GeneTable, split: Split) -> Parts:
     return np.where(unit < split.target_fraction, ADAPTING, TEST).astype(object)
 
 
-def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
+def draw_split(genes: GeneTable, split: Split, path: str | Path | None = None) -> Split:
+    """Fill in what a split takes from the file that is trained on, and check that it can be cut.
+
+    ``deepchrome`` cuts where DeepChrome's data (Singh et al. 2016) are cut: the file order in
+    thirds, the first for training, the second for validation, the last for the test; for 19,802
+    genes 6,601, 6,601 and 6,600. Their file is sorted by Ensembl gene id, and it is that order we
+    cut, not the order of rows: files of ``chromeprep bin`` stand in the order of the genome, where
+    thirds would be chromosomes. All genes of the file count, with or without a label. The two ids
+    at the cuts are kept, so that a gene held out here is held out in other files.
+
+    Raises
+    ------
+    InputError
+        ``published``: as `split_genes`, and where one of the three parts has no gene.
+    MismatchError
+        ``deepchrome``: where there are fewer than three genes. ``chromosome``: as
+        `draw_chromosomes`.
+
+    Examples
+    --------
+    >>> genes = GeneTable.build(list("dbca"), ["1"] * 4, [0] * 4, [1] * 4, ["+"] * 4)
+    >>> drawn = draw_split(genes, Split("deepchrome"))
+    >>> drawn.cut_genes
+    ('c', 'd')
+    >>> split_genes(genes, drawn).tolist()
+    ['test', 'train', 'validation', 'train']
+    """
+    if split.rule == "chromosome":
+        return draw_chromosomes(genes, split, path)
+    if split.rule == "deepchrome":
+        ids = np.unique(_bare_ids(genes))
+        if len(ids) < 3:
+            raise MismatchError(
+                f"holds {len(ids)} {'gene' if len(ids) == 1 else 'genes'}; three parts need one "
+                "each",
+                path=path,
+            )
+        _, second, third = np.array_split(ids, 3)
+        return replace(split, cut_genes=(str(second[0]), str(third[0])))
+    if split.rule == "published":
+        parts = _published(genes, path)
+        for name, part in PUBLISHED.items():
+            if part not in parts:
+                raise InputError(
+                    f"column /{COLUMN} has no gene of '{name}'",
+                    path=path,
+                    hint="import train.csv, valid.csv and test.csv together; or train with "
+                    "--split thirds",
+                )
+    return split
+
+
+def draw_chromosomes(genes: GeneTable, split: Split, path: str | Path | None = None) -> Split:
     """Fill in the chromosomes of a split: thirds by number of genes, whole chromosomes.
 
     Chromosomes named already stay; those that are not named are drawn by the seed, each to the
-    part that lacks most genes.
+    part that lacks most genes. Genes without a position do not count.
 
     Raises
     ------
     MismatchError
-        Where a named chromosome has no gene or is in both parts, or there are too few.
+        Where no gene has a position, a named chromosome has no gene or is in both parts, or there
+        are too few.
 
     Examples
     --------
@@ -118,15 +201,18 @@ def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
     >>> len(drawn.validation_chromosomes), drawn.test_chromosomes
     (1, ('3',))
     """
-    names, counts = np.unique(genes.chrom.astype(str), return_counts=True)
+    chrom = genes.chrom[_placed(genes, path)]
+    names, counts = np.unique(chrom.astype(str), return_counts=True)
     size = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
     chosen = {
-        VALIDATION: [_known(name, size) for name in split.validation_chromosomes],
-        TEST: [_known(name, size) for name in split.test_chromosomes],
+        VALIDATION: [_known(name, size, path) for name in split.validation_chromosomes],
+        TEST: [_known(name, size, path) for name in split.test_chromosomes],
     }
     both = set(chosen[VALIDATION]) & set(chosen[TEST])
     if both:
-        raise MismatchError(f"chromosome {min(both)} is named for validation and for test")
+        raise MismatchError(
+            f"chromosome {min(both)} is named for validation and for test", path=path
+        )
     open_parts = [TRAIN] + [part for part in (VALIDATION, TEST) if not chosen[part]]
     named = {name for part in chosen.values() for name in part}
     free = [name for name in size if name not in named]
@@ -134,6 +220,7 @@ def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
         raise MismatchError(
             f"genes are on {len(size)} {'chromosome' if len(size) == 1 else 'chromosomes'}, "
             f"{len(named)} of them named; training, validation and test genes need one each",
+            path=path,
             hint="name fewer chromosomes, or use --split thirds" if named else "use --split thirds",
         )
     unit = hash_unit(free, split.seed, "chromosome")
@@ -150,8 +237,47 @@ def draw_chromosomes(genes: GeneTable, split: Split) -> Split:
     )
 
 
-def _known(name: str, size: dict[str, int]) -> str:
+def _known(name: str, size: dict[str, int], path: str | Path | None) -> str:
     for known in size:
         if bare_chromosome(known) == bare_chromosome(name):
             return known
-    raise MismatchError(f"no gene on chromosome '{name}'; {did_you_mean(name, size)}")
+    raise MismatchError(f"no gene on chromosome '{name}'; {did_you_mean(name, size)}", path=path)
+
+
+def _bare_ids(genes: GeneTable) -> NDArray[np.str_]:
+    return np.array([cut_version(str(name)) for name in genes.gene_id], dtype=np.str_)
+
+
+def _placed(genes: GeneTable, path: str | Path | None) -> NDArray[np.bool_]:
+    """Return which genes have a position (genes,), one at least."""
+    placed = np.asarray(genes.chrom.astype(str) != "")
+    if not placed.any():
+        raise MismatchError(
+            f"none of the {len(placed):,} genes has a position, so there are no chromosomes to "
+            "split by",
+            path=path,
+            hint="import it with --gtf; or train with --split thirds (or published, where the "
+            "file has a published split)",
+        )
+    return placed
+
+
+def _published(genes: GeneTable, path: str | Path | None) -> Parts:
+    column = genes.extra.get("split")
+    if column is None:
+        raise InputError(
+            f"has no column /{COLUMN}, the published split",
+            path=path,
+            hint="`chromeprep import` keeps it, given the train, valid and test tables together; "
+            "or train with --split thirds",
+        )
+    values = column.astype(str)
+    unknown = [str(value) for value in np.unique(values) if str(value) not in PUBLISHED]
+    if unknown:
+        raise InputError(
+            f"column /{COLUMN} says '{unknown[0]}' of {int((values == unknown[0]).sum()):,} genes; "
+            f"{did_you_mean(unknown[0], PUBLISHED)}",
+            path=path,
+            hint="it must say train, valid or test of every gene; or train with --split thirds",
+        )
+    return np.array([PUBLISHED[str(value)] for value in values], dtype=object)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chromemodel.evaluate.calibration import calibration
 from chromeprep.errors import InputError
 
 CALL_THRESHOLD = 0.5
@@ -31,6 +32,14 @@ class Metrics(NamedTuple):
         Share of the calls (1 at a probability of 0.5 or more) that are right.
     f1
         Harmonic mean of precision and recall of the calls; 0 where none is 1.
+    mcc
+        Matthews' correlation of calls and labels, -1 to 1; 0 is a guess, and where all are called
+        alike.
+    brier
+        Mean squared distance of probability and label; 0 is best, 0.25 is always saying 0.5.
+    ece
+        Expected calibration error in ten bins of equal width
+        (`chromemodel.evaluate.calibration`); 0 is best.
     """
 
     genes: int
@@ -39,18 +48,38 @@ class Metrics(NamedTuple):
     auprc: float
     accuracy: float
     f1: float
+    mcc: float
+    brier: float
+    ece: float
+
+
+class Interval(NamedTuple):
+    """Bounds of each metric, between which ``level`` of the ``replicates`` of a bootstrap lie."""
+
+    low: Metrics
+    high: Metrics
+    level: float
+    replicates: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one object, the two bounds of each metric by its name."""
+        bounds = zip(self.low._fields, self.low, self.high, strict=True)
+        named = {name: [low, high] for name, low, high in bounds if name != "genes"}
+        return {"level": self.level, "replicates": self.replicates, **named}
 
 
 class Score(NamedTuple):
-    """Metrics of a model on a part of the genes, both in words."""
+    """Metrics of a model on a part of the genes, both in words; ``interval`` where asked for."""
 
     model: str
     part: str
     metrics: Metrics
+    interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat object."""
-        return {"model": self.model, "part": self.part, **self.metrics._asdict()}
+        """Return one flat object, the interval in an object of its own."""
+        flat = {"model": self.model, "part": self.part, **self.metrics._asdict()}
+        return flat if self.interval is None else flat | {"interval": self.interval.to_json()}
 
 
 def binary_metrics(label: NDArray[Any], probability: NDArray[Any]) -> Metrics:
@@ -66,17 +95,25 @@ def binary_metrics(label: NDArray[Any], probability: NDArray[Any]) -> Metrics:
     Raises
     ------
     InputError
-        Where the labels are not of both classes, or a probability is not a number.
+        Where the labels are not of both classes, or a probability is not one.
 
     Examples
     --------
-    >>> binary_metrics(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.7]))._asdict()
-    ... # doctest: +NORMALIZE_WHITESPACE
-    {'genes': 4, 'positive_share': 0.5, 'auroc': 1.0, 'auprc': 1.0, 'accuracy': 0.75, 'f1': 0.8}
+    >>> found = binary_metrics(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.7]))
+    >>> found.auroc, found.accuracy, round(found.mcc, 3), round(found.brier, 4)
+    (1.0, 0.75, 0.577, 0.1175)
     """
-    from sklearn.metrics import average_precision_score, f1_score
+    from sklearn.metrics import (
+        average_precision_score,
+        brier_score_loss,
+        f1_score,
+        matthews_corrcoef,
+    )
 
     area = auroc(label, probability)
+    outside = (probability < 0) | (probability > 1)
+    if outside.any():
+        raise InputError(f"{int(outside.sum())} of {len(label)} probabilities are not in [0, 1]")
     called = call(probability)
     return Metrics(
         genes=len(label),
@@ -85,6 +122,9 @@ def binary_metrics(label: NDArray[Any], probability: NDArray[Any]) -> Metrics:
         auprc=float(average_precision_score(label, probability)),
         accuracy=float(np.mean(called == label)),
         f1=float(f1_score(label, called, zero_division=0.0)),
+        mcc=float(matthews_corrcoef(label, called)),
+        brier=float(brier_score_loss(label, np.asarray(probability, dtype=np.float64))),
+        ece=calibration(label, probability).error,
     )
 
 

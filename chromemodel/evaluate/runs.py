@@ -10,24 +10,57 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.adapt.protocol import TEST_PART
-from chromemodel.config import FileRecord, RunConfig
-from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
-from chromemodel.data.splits import TEST, split_genes, split_target
+from chromemodel.evaluate.evidence import Evidence, Opinion, gather
+from chromemodel.evaluate.lookup import (
+    agreement_words,
+    label_agreement,
+    missing_words,
+    source_label,
+)
 from chromemodel.evaluate.metrics import Score, binary_metrics
-from chromemodel.evaluate.predict import ask
-from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
-from chromeprep.errors import RunError
+from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words, warning_words
+from chromemodel.evaluate.subsets import gene_subsets, variable_in
+from chromemodel.evaluate.uncertainty import bootstrap
+from chromemodel.models import MODELS
+from chromeprep.format import read_panel
 
 logger = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """Scores, the file they are of, and the split in words."""
+    """What is known of a run's quality on a file.
+
+    Attributes
+    ----------
+    scores
+        Of each part of the genes and each subset of it: the run beside its source-only run and the
+        lookup.
+    seen
+        What the run has seen of the genes of each part.
+    label_agreement
+        Share of the first part's genes with the label they have in the source, None where that is
+        not known or the same file.
+    notes
+        What a reader of the scores must know, in words.
+    evidence
+        What the scores were made from.
+    """
 
     scores: tuple[Score, ...]
-    data: Path
-    split: str
+    seen: tuple[Seen, ...]
+    label_agreement: float | None
+    notes: tuple[str, ...]
+    evidence: Evidence
+
+    @property
+    def data(self) -> Path:
+        """The file the scores are of."""
+        return self.evidence.path
+
+    @property
+    def split(self) -> str:
+        """The split in words."""
+        return self.evidence.config.split.words
 
 
 def evaluate_run(
@@ -37,11 +70,13 @@ def evaluate_run(
     marks: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
+    panel: str | Path | None = None,
+    replicates: int = 0,
 ) -> Evaluation:
     """Score a run on the test genes of its own file, or on another file.
 
     A run of ``chromemodel adapt`` is scored on the target's half that did not adapt, beside its
-    source-only run.
+    source-only run and the source's expression alone.
 
     Parameters
     ----------
@@ -52,81 +87,72 @@ def evaluate_run(
     marks
         The run's marks, named; then the file may hold others. Not needed where they were named in
         training.
+    panel
+        A panel file; genes that are high in some of its cell types and low in others are then
+        scored on their own as well.
+    replicates
+        Of the bootstrap for intervals; 0: none.
 
     Raises
     ------
     RunError
         Where the run is incomplete, or its own file is gone or has other genes now.
     FormatError, MismatchError, InputError
-        Where the file is wrong, does not fit or has no labels.
+        Where the file or the panel is wrong, does not fit or has no labels.
     """
-    loaded = read_run(run)
-    config = loaded.config
-    runs = [loaded]
-    beside = loaded.path / SOURCE_ONLY
-    if config.kind == "adapt" and config.method.name != SOURCE_ONLY:
-        if (beside / CONFIG).is_file():
-            runs.insert(0, read_run(beside))
-        else:
-            logger.warning(
-                "warning: %s: its folder %s is missing; there is no score without adaptation",
-                loaded.path, SOURCE_ONLY,
-            )  # fmt: skip
-    own = config.target or config.source
-    path = _own_file(loaded, own) if data is None else Path(data)
-    signals = read_signals(
-        path, layout=config.layout, known=loaded.known, marks=marks, trained=True
+    others = None if panel is None else read_panel(panel)
+    evidence = gather(run, data, marks=marks, device=device, threads=threads)
+    config, genes, near = evidence.config, evidence.genes, evidence.near
+    before = None if near is None or evidence.here else source_label(near, genes)
+    variable = None if others is None else variable_in(others, genes)
+    scores, all_seen = [], []
+    for name, rows in evidence.parts:
+        seen = seen_of(
+            config, near, genes, name, rows,
+            here=evidence.here, target=evidence.target,
+        )  # fmt: skip
+        all_seen.append(seen)
+        if data is not None and seen.protocol != "new-genes":
+            logger.warning(warning_words(seen, evidence.path))
+        for words, subset in gene_subsets(np.where(rows, genes.label, -1), before, variable):
+            part = f"{name}, {words}" if words else name
+            scores += [
+                _score(opinion, part, genes.label, subset, replicates)
+                for opinion in evidence.opinions
+            ]
+    agreement = None
+    if near is not None and not evidence.here:
+        same = label_agreement(near, genes, evidence.parts[0][1])
+        agreement = None if np.isnan(same) else same
+    return Evaluation(
+        tuple(scores), tuple(all_seen), agreement, _notes(evidence, all_seen, agreement), evidence
     )
-    if data is None and signals.record.gene_digest != own.gene_digest:
-        raise RunError(
-            f"was made from other genes than {path} holds now "
-            f"({own.genes} then, {signals.record.genes} now)",
-            path=loaded.path,
-            hint=f"to score the file as it is: --data {path}",
+
+
+def _score(
+    opinion: Opinion, part: str, label: NDArray[np.int8], rows: NDArray[np.bool_], replicates: int
+) -> Score:
+    truth, probability = label[rows], opinion.probability[rows]
+    interval = bootstrap(truth, probability, replicates=replicates) if replicates else None
+    return Score(opinion.name, part, binary_metrics(truth, probability), interval)
+
+
+def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) -> tuple[str, ...]:
+    config = evidence.config
+    notes = [f"split: {config.split.words}", *(one.words for one in seen)]
+    if evidence.near is None:
+        notes.append(
+            f"{config.source.path} is gone or has other genes now: what was seen is counted by the "
+            "split alone, and there is no lookup"
         )
-    parts = _parts(config, signals, own_only=data is None)
-    scores = []
-    for one in runs:
-        probability = ask(one, signals, device=device, threads=threads).probability
-        for name, rows in parts:
-            label = signals.genes.label
-            check_classes(label, rows, name, path)
-            scores.append(Score(_name(one), name, binary_metrics(label[rows], probability[rows])))
-    return Evaluation(tuple(scores), path, config.split.words)
-
-
-def _own_file(run: Run, own: FileRecord) -> Path:
-    path = Path(own.path)
-    if not path.exists():
-        raise RunError(
-            f"was made from {path}, which is no longer there",
-            path=run.path,
-            hint="name the file: --data FILE",
-        )
-    return path
-
-
-def _parts(
-    config: RunConfig, signals: GeneSignals, *, own_only: bool
-) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Return the rows to score, each set with what the run has seen of it, in words."""
-    known = labelled(signals)
-    path = signals.record.path
-    if config.kind == "train":
-        test = known & (split_genes(signals.genes, config.split) == TEST)
-        all_words = "all genes"
-        if path == config.source.path:
-            all_words += " (training genes among them)"
-        parts = [("test genes (unseen in training)", test), (all_words, known)]
-    elif path == config.source.path:
-        return [("source genes (their labels trained it)", known)]
-    else:
-        test = known & (split_target(signals.genes, config.split) == TEST)
-        words = TEST_PART if own_only else "genes of the half that did not adapt"
-        parts = [(words, test), ("all genes", known)]
-    return parts[:1] if own_only else parts
-
-
-def _name(run: Run) -> str:
-    config = run.config
-    return config.model.name if config.kind == "train" else config.method.name
+    if config.kind == "adapt":
+        notes.append(target_words(config.method.name))
+    fitter = MODELS.entry(config.model.name).fitter
+    notes.append(selection_words(config.split, config.training, fitter))
+    notes.append(f"normalisation: {config.normalisation.words}")
+    if agreement is not None:
+        notes.append(agreement_words(agreement, config.source.cell_type))
+    if evidence.lookup is not None:
+        name, rows = evidence.parts[0]
+        notes += missing_words(evidence.lookup, rows, name)
+    return tuple(notes)

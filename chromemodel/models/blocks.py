@@ -37,21 +37,35 @@ class ConvLayer(nn.Module):
         Share of single values set to 0 in training.
     relu_first
         ReLU before the convolution, as DenseNet has it, in place of after it.
+    batch_norm
+        Batch normalisation (Ioffe and Szegedy 2015) before the ReLU, wherever that is.
     """
 
     def __init__(
-        self, channels: int, kernels: int, width: int, dropout: float, *, relu_first: bool = False
+        self,
+        channels: int,
+        kernels: int,
+        width: int,
+        dropout: float,
+        *,
+        relu_first: bool = False,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         if width % 2 == 0:
             raise ValueError(f"a convolution of width {width} cannot be centred; choose an odd one")
         self.conv = nn.Conv1d(channels, kernels, width, padding=width // 2)
+        normalised = channels if relu_first else kernels
+        self.norm = nn.BatchNorm1d(normalised) if batch_norm else nn.Identity()
         self.dropout = Dropout(dropout)
         self.relu_first = relu_first
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (genes, kernels, bins)."""
-        out = self.conv(torch.relu(x)) if self.relu_first else torch.relu(self.conv(x))
+        if self.relu_first:
+            out = self.conv(torch.relu(self.norm(x)))
+        else:
+            out = torch.relu(self.norm(self.conv(x)))
         dropped: Tensor = self.dropout(out)
         return dropped
 
@@ -77,11 +91,16 @@ class DenseBlock(nn.Module):
         dropout: float,
         *,
         relu_first: bool = False,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
         for count in kernels:
-            self.layers.append(ConvLayer(channels, count, width, dropout, relu_first=relu_first))
+            self.layers.append(
+                ConvLayer(
+                    channels, count, width, dropout, relu_first=relu_first, batch_norm=batch_norm
+                )
+            )
             channels += count
         self.out_channels = channels
 

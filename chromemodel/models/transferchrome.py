@@ -40,6 +40,8 @@ class TransferChromeConfig:
         After each convolution.
     relu_first
         ReLU before each convolution of the dense block in place of after it.
+    batch_norm
+        Batch normalisation before the ReLU of each convolution; the paper has none.
     pool
         Bins that max-pooling takes together.
     position
@@ -66,6 +68,7 @@ class TransferChromeConfig:
     width: int = 5
     dropout: float = 0.4
     relu_first: bool = False
+    batch_norm: bool = False
     pool: int = 2
     position: Position = "distance"
     position_channels: int = 16
@@ -135,13 +138,18 @@ class TransferChrome(ChromeNet):
             config.dense_width,
             config.dropout,
             relu_first=config.relu_first,
+            batch_norm=config.batch_norm,
         )
-        self.conv = ConvLayer(self.dense.out_channels, config.kernels, config.width, config.dropout)
+
+        def convolution(channels: int) -> ConvLayer:
+            return ConvLayer(
+                channels, config.kernels, config.width, config.dropout,
+                batch_norm=config.batch_norm,
+            )  # fmt: skip
+
+        self.conv = convolution(self.dense.out_channels)
         self.further = nn.Sequential(
-            *(
-                ConvLayer(config.kernels, config.kernels, config.width, config.dropout)
-                for _ in range(config.convolutions - 1)
-            )
+            *(convolution(config.kernels) for _ in range(config.convolutions - 1))
         )
         # ceil_mode: an odd last bin is a position of its own and not cut off.
         self.pool = nn.MaxPool1d(config.pool, ceil_mode=True)

@@ -1,9 +1,10 @@
 """What does a run leave behind, and how is it read again?
 
 A run folder holds ``config.json`` (`RunConfig`), ``weights.safetensors``, ``history.csv``,
-``metrics.json`` and ``predictions.tsv``. Nothing in it is ever unpickled. Times and versions stand
-only under ``provenance`` of the configuration: all else is the same, byte for byte, for the same
-seed on the same machine.
+``metrics.json`` and ``predictions.tsv``; and where the normalisation has quantiles,
+``quantiles.safetensors``, which belong to the configuration. Nothing in it is ever unpickled.
+Times and versions stand only under ``provenance`` of the configuration: all else is the same, byte
+for byte, for the same seed on the same machine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,7 @@ from chromemodel.config import (
     from_json,
     to_json,
 )
+from chromemodel.data.quantiles import read_quantiles, write_quantiles
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import Predictions
 from chromemodel.models import create_model
@@ -45,6 +47,7 @@ from chromeprep.format import atomic_folder, check_writable
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
+QUANTILES = "quantiles.safetensors"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.tsv"
@@ -182,6 +185,10 @@ def write_run(folder: Path, finished: Finished) -> None:
         for name, value in finished.model.state_dict().items()
     }
     save_file(weights, folder / WEIGHTS)
+    normalisation = finished.config.normalisation
+    if normalisation.rule == "quantile":
+        marks = finished.config.layout.marks
+        write_quantiles(folder / QUANTILES, marks, normalisation.quantiles)
     _write_history(folder / HISTORY, finished.fit, finished.columns)
     summary = {
         "best_epoch": finished.fit.best_epoch,
@@ -268,9 +275,13 @@ def read_config(folder: Path) -> RunConfig:
             hint="upgrade transferchrome",
         )
     try:
-        return from_json(RunConfig, document)
+        config = from_json(RunConfig, document)
     except ValueError as error:
         raise RunError(str(error), path=path) from error
+    if config.normalisation.rule != "quantile":
+        return config
+    quantiles = read_quantiles(folder / QUANTILES, config.layout.marks)
+    return replace(config, normalisation=replace(config.normalisation, quantiles=quantiles))
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -87,7 +87,8 @@ class Loop:
         """Run epochs until the last, or until validation has not improved for `patience`.
 
         The model ends with the weights of the best epoch: the highest validation AUROC, the
-        earlier of equals; the last epoch where nothing is held out.
+        earlier of equals; the last epoch where nothing is held out. `Method.finish` has the last
+        word; `best_weights` stay as they were.
 
         Raises
         ------
@@ -106,6 +107,8 @@ class Loop:
             )
         self.model.load_state_dict(self.best_weights)
         self.model.eval()
+        with torch.no_grad():
+            self.method.finish(self.model, self.data.target)
         return Fit(tuple(self.history), self.best_epoch, stopped)
 
     def run_epoch(self) -> Epoch:

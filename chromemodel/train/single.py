@@ -24,11 +24,20 @@ from chromemodel.config import (
     RunConfig,
     Split,
     TrainConfig,
+    Transform,
     build_options,
     to_json,
 )
 from chromemodel.data.dataset import check_classes, labelled, read_signals
-from chromemodel.data.splits import TEST, TRAIN, VALIDATION, draw_chromosomes, split_genes
+from chromemodel.data.splits import (
+    TEST,
+    TRAIN,
+    UNPLACED,
+    VALIDATION,
+    Parts,
+    draw_split,
+    split_genes,
+)
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.metrics import Score, score_parts
 from chromemodel.evaluate.predictions import (
@@ -74,6 +83,7 @@ def train_model(
     marks: Sequence[str] = (),
     window_bp: int | None = None,
     normalise: NormaliseRule = "file",
+    transform: Transform = "none",
     split: Split | None = None,
     training: TrainConfig | None = None,
     baseline: bool = True,
@@ -96,7 +106,9 @@ def train_model(
     window_bp
         Take this much on either side of the TSS, the middle of wider windows; all by default.
     normalise
-        ``file``, ``training`` or ``none``; see `chromemodel.data.normalise`.
+        ``file``, ``training``, ``quantile`` or ``none``; see `chromemodel.data.normalise`.
+    transform
+        ``none``, ``log1p`` or ``arcsinh`` of every value, before all else.
     split
         Random thirds by the seed of `training` by default.
     training
@@ -113,7 +125,8 @@ def train_model(
     Raises
     ------
     FormatError, MismatchError, InputError
-        Where the file is wrong, or has no labels of both classes in each part.
+        Where the file is wrong, cannot be split so, has no labels of both classes in each part, or
+        negative values for ``log1p``.
     OutputError
         Where the folder cannot be written.
     ValueError
@@ -129,15 +142,11 @@ def train_model(
 
     signals = read_signals(data, marks=marks, window_bp=window_bp)
     known = labelled(signals)
-    if split.rule == "chromosome":
-        try:
-            split = draw_chromosomes(signals.genes, split)
-        except MismatchError as error:
-            raise MismatchError(error.message, path=data, hint=error.hint) from error
-    parts = split_genes(signals.genes, split)
+    split = draw_split(signals.genes, split, data)
+    parts = split_genes(signals.genes, split, data)
     for part, words in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
         check_classes(signals.genes.label, parts == part, f"{words} genes", data)
-    rule = signals.fitted(Normalisation(normalise), known & (parts == TRAIN))
+    rule = signals.fitted(Normalisation(normalise, transform=transform), known & (parts == TRAIN))
     x, label = signals.normalised(rule), signals.genes.label
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
 
@@ -175,7 +184,8 @@ def train_model(
         provenance=provenance(command),
     )
     notes = (
-        *train_notes(known, fit, split, fitter),
+        *train_notes(known, parts, fit, split, fitter),
+        f"normalisation: {rule.words}",
         *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
         *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
     )
@@ -186,7 +196,7 @@ def train_model(
 
 
 def train_notes(
-    known: NDArray[np.bool_], fit: Fit, split: Split, fitter: Fitter = "torch"
+    known: NDArray[np.bool_], parts: Parts, fit: Fit, split: Split, fitter: Fitter = "torch"
 ) -> tuple[str, ...]:
     """Return what a reader of the scores must know."""
     notes = [
@@ -198,6 +208,9 @@ def train_notes(
     ]
     if not known.all():
         notes.append(f"{int((~known).sum())} genes without a label were left out")
+    unplaced = int((known & (parts == UNPLACED)).sum())
+    if unplaced:
+        notes.append(f"{unplaced} genes without a position were left out: they have no chromosome")
     return tuple(notes)
 
 

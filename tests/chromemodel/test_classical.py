@@ -219,7 +219,7 @@ def test_the_command_line(
     done = inside("train", "a.h5", "-o", "run", "--model", "logistic", "-p1")
     assert done.returncode == 0, done.stderr
     # It is its own baseline.
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["logistic"] * 3
+    assert [line.split()[0] for line in done.stdout.splitlines()[2::2]] == ["logistic"] * 3
     assert "epoch" not in done.stderr
     assert inside("evaluate", "run").returncode == 0
     assert inside("predict", "run", "a.h5", "-o", "p.tsv").returncode == 0

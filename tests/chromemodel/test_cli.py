@@ -35,12 +35,11 @@ def test_train_evaluate_predict(cli: Cli, inside: Cli, make_file: MakeFile, tmp_
     done = cli("train", "a.h5", "-o", "run", *QUICK)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == [
-        "model", "genes", "of", "genes", "positive", "AUROC", "AUPRC", "accuracy", "F1",
-    ]  # fmt: skip
-    assert [line.split("  ")[0] for line in lines[1:]] == ["transferchrome"] * 3 + [
-        "logistic regression"
-    ] * 3
+    assert lines[0].split() == ["AUROC", "AUPRC", "accuracy", "F1", "MCC", "Brier", "ECE"]
+    assert [line.split(":")[0] for line in lines[1::3]] == ["train", "validation", "test"]
+    for index, name in ((2, "transferchrome"), (3, "logistic regression")):
+        assert [line.strip().split("  ")[0] for line in lines[index::3]] == [name] * 3
+    assert max(map(len, lines)) < 100
     assert "epoch 1/2" in done.stderr
     assert "\r" not in done.stderr
     config = json.loads((tmp_path / "run/config.json").read_text())
@@ -196,7 +195,8 @@ def test_help_is_light() -> None:
     """No heavy import before a command runs, for its help page neither."""
     heavy = ("torch", "numpy", "h5py", "sklearn", "safetensors")
     modules = ["chromemodel", "chromemodel.cli"]
-    modules += [f"chromemodel.cli.{n}" for n in ("train", "evaluate", "predict", "adapt", "models")]
+    commands = ("train", "evaluate", "compare", "predict", "adapt", "models")
+    modules += [f"chromemodel.cli.{name}" for name in commands]
     code = (
         "import importlib, sys\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"

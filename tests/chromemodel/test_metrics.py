@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chromemodel.evaluate.baselines import fit_logistic
+from chromemodel.evaluate.calibration import calibration
 from chromemodel.evaluate.metrics import auroc, binary_metrics, call, score_parts
 from chromeprep.errors import InputError
 from chromeprep.format import ChromeBins
@@ -41,6 +43,11 @@ def test_by_hand() -> None:
     assert found.auroc == pytest.approx(4 / 6)
     # Ranked: 1, 0, 1, 1, 0; precision at each high gene.
     assert found.auprc == pytest.approx((1 / 1 + 2 / 3 + 3 / 4) / 3)
+    # Right 2 of 3 called, 1 of 2 not called.
+    assert found.mcc == pytest.approx((2 * 1 - 1 * 1) / np.sqrt(3 * 3 * 2 * 2))
+    assert found.brier == pytest.approx((0.01 + 0.25 + 0.36 + 0.01 + 0.49) / 5)
+    # Bins of 0.1, each with one gene.
+    assert found.ece == pytest.approx((0.1 + 0.5 + 0.6 + 0.1 + 0.7) / 5)
 
 
 @pytest.mark.parametrize("label", [[1, 1], [0, 0], [0, 1, -1]])
@@ -49,9 +56,45 @@ def test_one_class_is_an_error(label: list[int]) -> None:
         binary_metrics(np.array(label), np.linspace(0, 1, len(label)))
 
 
-def test_nan_is_an_error() -> None:
-    with pytest.raises(InputError, match="1 of 2 probabilities"):
-        binary_metrics(np.array([0, 1]), np.array([0.1, np.nan]))
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1])
+def test_what_is_no_probability_is_an_error(wrong: float) -> None:
+    with pytest.raises(InputError, match="1 of 2 probabilities are"):
+        binary_metrics(np.array([0, 1]), np.array([0.1, wrong]))
+
+
+def test_all_called_alike_have_no_correlation() -> None:
+    assert binary_metrics(np.array([0, 1, 1]), np.array([0.6, 0.7, 0.8])).mcc == 0.0
+
+
+def test_calibration_bins() -> None:
+    label = np.array([0, 0, 1, 1, 1, 0])
+    probability = np.array([0.0, 0.2, 0.3, 0.5, 1.0, 0.5])
+    halves = calibration(label, probability, bins=2)
+    assert halves.genes.tolist() == [3, 3]  # 0.5 is in the upper bin
+    np.testing.assert_allclose(halves.probability, [0.5 / 3, 2 / 3])
+    np.testing.assert_allclose(halves.positive_share, [1 / 3, 2 / 3])
+    assert halves.error == pytest.approx(0.5 * (1 / 3 - 0.5 / 3))
+    tenths = calibration(label, probability)
+    assert (tenths.genes.tolist(), len(tenths.edges)) == ([1, 1, 1, 2, 1], 11)
+    mass = calibration(label, probability, bins=3, rule="mass")
+    assert mass.genes.tolist() == [2, 1, 3]  # both 0.5 together
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40),
+    st.sampled_from(["width", "mass"]),
+)
+def test_calibration_keeps_every_gene(
+    pairs: list[tuple[int, float]], rule: Literal["width", "mass"]
+) -> None:
+    label, probability = (np.array(column) for column in zip(*pairs, strict=True))
+    found = calibration(label, probability, rule=rule)
+    assert found.genes.sum() == len(label)
+    assert (found.positive_share * found.genes).sum() == pytest.approx(label.sum())
+    assert (found.probability * found.genes).sum() == pytest.approx(probability.sum())
+    # Bins can hide distances, not add any.
+    assert abs(label.mean() - probability.mean()) - 1e-9 <= found.error <= 1
 
 
 def test_parts_leave_out_unknown_labels() -> None:

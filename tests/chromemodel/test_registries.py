@@ -14,6 +14,7 @@ from chromemodel.config import from_json, to_json
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.registry import Registry
+from chromeprep.errors import ChromeError
 
 # Models that gradients train; those of scikit-learn are in test_classical.py.
 DEEP = [entry.name for entry in MODELS if entry.fitter == "torch"]
@@ -56,11 +57,22 @@ def test_model_weights_follow_the_random_state(name: str) -> None:
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
+def fields_by_name(config: type) -> set[str]:
+    return {entry.name for entry in dataclasses.fields(config)}
+
+
 @pytest.mark.parametrize("name", METHODS.names())
 @pytest.mark.parametrize("model_name", DEEP)
 def test_method_contract(name: str, model_name: str) -> None:
     torch.manual_seed(0)
-    model = create_model(model_name, {}, n_marks=3, n_bins=20)
+    options: dict[str, object] = {}
+    if name == "adabn":
+        if "batch_norm" not in fields_by_name(MODELS.load(model_name).Config):
+            with pytest.raises(ChromeError, match=r"--set batch_norm=true"):
+                create_method(name, {}, create_model(model_name, {}, n_marks=3, n_bins=20))
+            return
+        options["batch_norm"] = True
+    model = create_model(model_name, options, n_marks=3, n_bins=20)
     method = create_method(name, {}, model)
     target = torch.randn(5, 3, 20) if method.uses_target else None
     loss = method.loss(model, Batch(torch.randn(4, 3, 20), torch.tensor([0, 1, 1, 0]), target), 0.5)

@@ -266,3 +266,39 @@ def test_an_odd_last_bin_is_not_lost() -> None:
 def test_wrong_options(option: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TransferChromeConfig(**option)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("relu_first", [False, True])
+def test_batch_norm_stands_before_the_relu(relu_first: bool) -> None:
+    torch.manual_seed(7)
+    layer = ConvLayer(3, 4, 5, 0.0, relu_first=relu_first, batch_norm=True)
+    assert isinstance(layer.norm, torch.nn.BatchNorm1d)
+    assert layer.norm.num_features == (3 if relu_first else 4)
+    x = 2 + 3 * torch.randn(6, 3, 10)
+
+    def conv(values: np.ndarray) -> np.ndarray:
+        return layer.conv(torch.from_numpy(values)).detach().numpy()
+
+    def norm(values: np.ndarray) -> np.ndarray:
+        mean, variance = values.mean((0, 2), keepdims=True), values.var((0, 2), keepdims=True)
+        return (values - mean) / np.sqrt(variance + 1e-5)
+
+    inputs = x.numpy()
+    if relu_first:
+        expected = conv(np.maximum(norm(inputs), 0))
+    else:
+        expected = np.maximum(norm(conv(inputs)), 0)
+    np.testing.assert_allclose(layer(x).detach(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_batch_norm_adds_itself_and_nothing_else() -> None:
+    made = []
+    for batch_norm in (False, True):
+        torch.manual_seed(8)
+        options = {"batch_norm": batch_norm, "convolutions": 2}
+        made.append(create_model("transferchrome", options, n_marks=5, n_bins=20).state_dict())
+    plain, normed = made
+    assert all(torch.equal(normed[key], value) for key, value in plain.items())
+    added = {key: value.numel() for key, value in normed.items() if key not in plain}
+    # Scale, shift, mean and variance of each kernel of five convolutions, and a count of batches.
+    assert sum(added.values()) == 4 * (32 + 16 + 8 + 50 + 50) + 5

@@ -1,0 +1,129 @@
+"""How do all models do on real chromatin, within and across cell types?
+
+Bins what is there of H1 (E003) and GM12878 (E116), imports the published tables, and lets
+``chromemodel benchmark`` train every model with every seed on each. Finished runs are kept, so an
+interrupted measurement goes on where it stopped. The tables of ``docs/results.md`` are its output.
+
+    CHROME_REAL_DATA=… python -m benchmarks.comparison -o results
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.arguments import parser
+from benchmarks.running import SCRIPTS, bin_calls, call
+
+CELL_TYPES = ("E003", "E116")
+CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
+# One optimiser for all deep models: their papers' recipes need up to 500 epochs, or single genes.
+ADAM = ("--optimizer=adam", "--lr=0.001", "--weight-decay=0", "--batch-size=64")
+CROSS_MODELS = ("transferchrome", "deepchrome", "convchrome.cnn1d", "logistic", "gradient_boosting")
+
+
+class Comparison(NamedTuple):
+    """A call of ``chromemodel benchmark``; ``epochs`` are the cap unless the user says another."""
+
+    name: str
+    protocol: str
+    files: tuple[Path, ...]
+    options: tuple[str, ...]
+    epochs: int
+
+
+def main() -> None:
+    """Make the files, run what is missing and print the tables."""
+    options = parser(__doc__, real_data=True)
+    options.add_argument("-o", "--output", type=Path, default=Path("results"))
+    options.add_argument("-p", "--processes", type=int, default=os.cpu_count() or 1)
+    options.add_argument("--seeds", type=int, default=3, help="so many; default 3")
+    options.add_argument("--epochs", type=int, help="at most so many, instead of each one's own")
+    options.add_argument("--only", nargs="+", metavar="NAME", help="of these comparisons only")
+    arguments = options.parse_args()
+    output = arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = comparisons(arguments.data, output)
+    names = [one.name for one in chosen]
+    for name in arguments.only or ():
+        if name not in names:
+            options.error(f"--only {name}: there are {', '.join(names)}")
+    for one in chosen:
+        if arguments.only and one.name not in arguments.only:
+            continue
+        epochs = arguments.epochs or one.epochs
+        done = subprocess.run(
+            [
+                str(SCRIPTS / "chromemodel"), "benchmark", one.protocol, *map(str, one.files),
+                "-o", str(output / one.name), f"--max-epochs={epochs}", f"--patience={epochs}",
+                f"--seeds={arguments.seeds}", f"--processes={arguments.processes}", *ADAM,
+                *one.options,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        print(f"\n## {one.name}\n\n{done.stdout}", flush=True)
+        if done.returncode:
+            print(f"(exit code {done.returncode}: see above)", file=sys.stderr)
+
+
+def comparisons(data: Path, output: Path) -> list[Comparison]:
+    """Make the files of bins that are missing and return what is compared on them."""
+    calls = tuple(bin_calls(data, cell_type, output) for cell_type in CELL_TYPES)
+    pilot = tuple(bin_pilot(data, cell_type, output) for cell_type in CELL_TYPES)
+    toy = import_tables(data, output, "deepchrome", "toy", "deepchrome_toy.{}.csv")
+    diff = import_tables(data, output, "deepdiff", "E003-deepdiff", "deepdiff_E003.{}.csv.gz")
+    every = ("--model=all",)
+    cross = tuple(f"--model={name}" for name in CROSS_MODELS)
+    return [
+        Comparison("deepdiff", "within", (diff,), (*every, "--split=published"), 20),
+        Comparison("toy", "within", (toy,), (*every, "--split=published"), 20),
+        Comparison("pilot", "within", pilot, every, 20),
+        Comparison("within", "within", calls, every, 4),
+        Comparison("E116-to-E003", "cross", calls, (*cross, "--source=E116"), 4),
+        Comparison("E003-to-E116", "cross", calls, (*cross, "--source=E003"), 4),
+    ]
+
+
+def bin_pilot(data: Path, cell_type: str, output: Path) -> Path:
+    """Bin the five core marks in the ENCODE pilot regions, unless that is done."""
+    target = output / f"{cell_type}-pilot.h5"
+    if not target.exists():
+        folder = data / "bigwig" / "pilot"
+        tracks = [
+            f"--bigwig={folder}/{cell_type}-{mark}.pilot.neglog10p.hg19.bw" for mark in CORE_MARKS
+        ]
+        call("chromeprep", "bin", *tracks, f"--regions={folder}/covered_regions.bed",
+             *annotation(data), f"--cell-type={cell_type}", "--assembly=hg19",
+             f"--output={target}")  # fmt: skip
+    return target
+
+
+def import_tables(data: Path, output: Path, layout: str, name: str, pattern: str) -> Path:
+    """Import published tables with their split, unless that is done; DeepDiff's get labels."""
+    target = output / f"{name}.h5"
+    if not target.exists():
+        files = [str(data / "deepchrome_csv" / pattern.format(part))
+                 for part in ("train", "valid", "test")]  # fmt: skip
+        labels: Sequence[str] = ()
+        if layout == "deepdiff":
+            labels = (f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz",)
+        call("chromeprep", "import", *files, f"--layout={layout}", "--cell-type=E003", *labels,
+             f"--output={target}")  # fmt: skip
+    return target
+
+
+def annotation(data: Path) -> list[str]:
+    """Return the options of the genes and their expression."""
+    return [
+        f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
+        f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""How do measurements bin real presence calls and make the runs that are missing?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3")
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+
+class Run(NamedTuple):
+    """A run folder, and the arguments of ``chromemodel`` that make it."""
+
+    folder: Path
+    arguments: tuple[str, ...]
+
+
+def make_runs(runs: Iterable[Run], processes: int) -> None:
+    """Make the runs whose folders are not there, some at a time; a folder is there when done."""
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(_make, runs))
+
+
+def _make(run: Run) -> None:
+    if run.folder.exists():
+        return
+    start = time.perf_counter()
+    call("chromemodel", *run.arguments, "--threads=1", "-o", str(run.folder))
+    print(f"{run.folder}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+
+
+def bin_calls(
+    data: Path, cell_type: str, output: Path, *, options: Sequence[str] = (), suffix: str = ""
+) -> Path:
+    """Bin the genome-wide calls of one cell type, unless that is done.
+
+    Parameters
+    ----------
+    data
+        The folder of real data.
+    options
+        More options of ``chromeprep bin``.
+    suffix
+        What they are called in the name of the file.
+    """
+    target = output / f"{cell_type}{suffix}.h5"
+    if target.exists():
+        return target
+    tracks = [
+        f"--bigwig={data}/bigwig/genomewide/{cell_type}-{mark}.calls200bp.hg19.bw" for mark in MARKS
+    ]
+    call("chromeprep", "bin", *tracks, f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
+         f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz", f"--cell-type={cell_type}",
+         "--assembly=hg19", "--threads=2", *options, f"--output={target}")  # fmt: skip
+    return target
+
+
+def call(program: str, *arguments: str) -> None:
+    """Run one of our commands and stop with its message where it fails."""
+    done = subprocess.run([str(SCRIPTS / program), *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{program} {' '.join(arguments)}\n{done.stderr}")
+
+
+def spread(values: Sequence[float], sign: str = "") -> str:
+    """Return mean ± standard deviation; ``sign`` ``+`` writes that of the mean.
+
+    Examples
+    --------
+    >>> spread([0.25, 0.75]), spread([0.5], "+")
+    ('0.5000 ± 0.3536', '+0.5000')
+    """
+    told = f"{mean(values):{sign}.4f}"
+    return f"{told} ± {stdev(values):.4f}" if len(values) > 1 else told

@@ -1,0 +1,63 @@
+"""What was a benchmark asked to do?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chromemodel.config import FileSplitRule, NormaliseRule, Transform
+
+Protocol = Literal["within", "cross", "positions", "architecture"]
+PROTOCOLS: tuple[Protocol, ...] = ("within", "cross", "positions", "architecture")
+
+#: Models that run where none is named; the first is the one the others are held against.
+DEFAULT_MODELS: dict[Protocol, tuple[str, ...]] = {
+    "within": (
+        "transferchrome", "deepchrome", "attentivechrome", "convchrome.cnn1d", "logistic",
+    ),
+    "cross": ("transferchrome", "deepchrome", "convchrome.cnn1d", "logistic"),
+    "positions": ("transferchrome", "transferchrome.alpha", "transferchrome.beta"),
+    "architecture": (
+        "transferchrome", "transferchrome.v1", "transferchrome.v2", "transferchrome.v3",
+    ),
+}  # fmt: skip
+
+#: The cell types of the paper's Figures 5 and 6: its worst, its median and its best.
+NINE = ("E079", "E084", "E112", "E114", "E120", "E128", "E116", "E117", "E123")
+
+
+@dataclass(frozen=True)
+class CellType:
+    """A cell type of a benchmark and its file of bins, absolute; ``digest`` of all its bytes."""
+
+    name: str
+    path: str
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkSpec:
+    """All that decides the numbers of a benchmark, and so of ``benchmark.json``.
+
+    ``overrides`` replace fields of each deep model's recipe; ``max_epochs`` caps its epochs.
+    ``source`` and ``method`` are for ``cross``. ``tune`` is whether learning rate, batch size and
+    the method's weight were chosen by validation, run by run.
+    """
+
+    protocol: Protocol
+    models: tuple[str, ...]
+    cell_types: tuple[CellType, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    split: FileSplitRule = "thirds"
+    source: str | None = None
+    method: str = "dann"
+    target_fraction: float = 0.5
+    validation_fraction: float = 0.1
+    marks: tuple[str, ...] = ()
+    window_bp: int | None = None
+    normalise: NormaliseRule = "file"
+    transform: Transform = "none"
+    max_epochs: int | None = None
+    overrides: dict[str, float | int | str | None] = field(default_factory=dict)
+    tune: bool = False
+    device: str = "cpu"

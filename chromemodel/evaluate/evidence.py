@@ -1,0 +1,164 @@
+"""What do a run, and what stands beside it, say of the genes of a file?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromemodel.adapt.protocol import TEST_PART
+from chromemodel.config import FileRecord, RunConfig
+from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
+from chromemodel.data.splits import TEST, split_genes, split_target
+from chromemodel.evaluate.lookup import Lookup, source_expression
+from chromemodel.evaluate.predict import ask
+from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
+from chromeprep.errors import FormatError, RunError
+from chromeprep.format import GeneTable, read_description
+
+logger = logging.getLogger(__name__)
+
+
+class Opinion(NamedTuple):
+    """What a model, or a lookup, says of genes: ``probability`` (genes,) of label 1."""
+
+    name: str
+    probability: NDArray[Any]
+
+
+class Evidence(NamedTuple):
+    """A run's probabilities for a file, and what they are held against.
+
+    ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
+    the labels the run was trained on, None where it is gone; ``lookup`` is what they say alone,
+    None where they are those of the very file.
+    """
+
+    path: Path
+    config: RunConfig
+    genes: GeneTable
+    opinions: tuple[Opinion, ...]
+    parts: tuple[tuple[str, NDArray[np.bool_]], ...]
+    near: GeneTable | None
+    lookup: Lookup | None
+
+    @property
+    def here(self) -> bool:
+        """Whether the labels of this very file trained the run."""
+        return _is(self.path, self.config.source)
+
+    @property
+    def own(self) -> NDArray[Any]:
+        """The probability (genes,) of the run itself."""
+        name = _name(self.config)
+        return next(one.probability for one in self.opinions if one.name == name)
+
+    @property
+    def target(self) -> bool:
+        """Whether it is the target that the run was adapted to."""
+        return self.config.target is not None and _is(self.path, self.config.target)
+
+
+def gather(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    marks: Sequence[str] = (),
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Evidence:
+    """Ask a run, and what stands beside it, for all genes of a file; as `evaluate_run`."""
+    loaded = read_run(run)
+    config = loaded.config
+    runs = [loaded]
+    beside = loaded.path / SOURCE_ONLY
+    if config.kind == "adapt" and config.method.name != SOURCE_ONLY:
+        if (beside / CONFIG).is_file():
+            runs.insert(0, read_run(beside))
+        else:
+            logger.warning(
+                "warning: %s: its folder %s is missing; there is no score without adaptation",
+                loaded.path, SOURCE_ONLY,
+            )  # fmt: skip
+    own = config.target or config.source
+    path = _own_file(loaded, own) if data is None else Path(data)
+    signals = read_signals(
+        path, layout=config.layout, known=loaded.known, marks=marks, trained=True
+    )
+    if data is None and signals.record.gene_digest != own.gene_digest:
+        raise RunError(
+            f"was made from other genes than {path} holds now "
+            f"({own.genes} then, {signals.record.genes} now)",
+            path=loaded.path,
+            hint=f"to score the file as it is: --data {path}",
+        )
+    parts = _parts(config, signals, own_only=data is None)
+    for name, rows in parts:
+        check_classes(signals.genes.label, rows, name, path)
+    opinions = [
+        Opinion(_name(one.config), ask(one, signals, device=device, threads=threads).probability)
+        for one in runs
+    ]
+    here = _is(path, config.source)
+    near = signals.genes if here else _source_genes(config.source)
+    lookup = None if here or near is None else source_expression(near, signals.genes)
+    if lookup is not None and lookup.found[parts[0][1]].any():
+        opinions.append(Opinion(lookup.name, lookup.score))
+    return Evidence(path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup)
+
+
+def _is(path: Path, record: FileRecord) -> bool:
+    return str(path.resolve()) == record.path
+
+
+def _source_genes(source: FileRecord) -> GeneTable | None:
+    """Return the genes of a run's source, None where the file is gone or is another now."""
+    try:
+        genes = read_description(source.path).genes
+    except FormatError:
+        return None
+    return genes if genes.digest() == source.gene_digest else None
+
+
+def _own_file(run: Run, own: FileRecord) -> Path:
+    path = Path(own.path)
+    if not path.exists():
+        raise RunError(
+            f"was made from {path}, which is no longer there",
+            path=run.path,
+            hint="name the file: --data FILE",
+        )
+    return path
+
+
+def _parts(
+    config: RunConfig, signals: GeneSignals, *, own_only: bool
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return the rows to score, each set with what the run has seen of it, in words."""
+    known = labelled(signals)
+    path = signals.record.path
+    if config.kind == "train":
+        test = known & (split_genes(signals.genes, config.split, signals.path) == TEST)
+        all_words = "all genes"
+        if path == config.source.path:
+            all_words += " (training genes among them)"
+        words = "test genes (unseen in training)"
+        if config.split.rule == "published" and path != config.source.path:
+            # Another file may have been published with another split.
+            words = "test genes by the file's own column"
+        parts = [(words, test), (all_words, known)]
+    elif path == config.source.path:
+        return [("source genes (their labels trained it)", known)]
+    else:
+        test = known & (split_target(signals.genes, config.split) == TEST)
+        words = TEST_PART if own_only else "genes of the half that did not adapt"
+        parts = [(words, test), ("all genes", known)]
+    return parts[:1] if own_only else parts
+
+
+def _name(config: RunConfig) -> str:
+    return config.model.name if config.kind == "train" else config.method.name
