@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 
 from chromeprep._version import __version__
 
 _ENDS_BYTES = 1 << 20
-_PACKAGES = ("h5py", "numpy", "pyBigWig", "pysam")
+_PACKAGES = ("h5py", "isal", "numba", "numpy", "pyBigWig", "pybedtools", "pysam")
 
 
 def fingerprint(path: str | Path) -> str:
@@ -56,7 +56,7 @@ def record(
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "argv": list(argv),
             "versions": {"transferchrome": __version__, "python": platform.python_version()}
-            | {name: version(name) for name in _PACKAGES},
+            | _versions(),
             "inputs": {
                 role: {"path": str(path), "fingerprint": fingerprint(path)}
                 for role, path in inputs.items()
@@ -64,3 +64,13 @@ def record(
             **(details or {}),
         }
     )
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of those packages that this process uses."""
+    loaded = {name: sys.modules[name] for name in _PACKAGES if name in sys.modules}
+    return {
+        name: str(module.__version__)
+        for name, module in loaded.items()
+        if hasattr(module, "__version__")
+    }

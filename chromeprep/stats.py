@@ -34,7 +34,8 @@ def mark_statistics(values: NDArray[np.float32]) -> MarkStatistics:
     >>> mark_statistics(np.array([0, 0, 2, 2, np.nan], dtype=np.float32))
     MarkStatistics(mean=1.0, std=1.0, p50=1.0, p99=2.0, fraction_nonzero=0.5)
     """
-    known = values[~np.isnan(values)]
+    missing = np.isnan(values)
+    known = values[~missing] if missing.any() else values.flatten()
     if not known.size:
         return MarkStatistics(*[float("nan")] * 5)
     p50, p99 = _percentiles(known, (50, 99))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from chromeprep.compiled import leave_out
 
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0005
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def short_program() -> Iterator[None]:
     - numba is imported without what it looks for and we do not need.
     - Python does not look for cycles, a tenth of the start-up of `bin`: tens of thousands of genes
       that are read once are no garbage.
-    - A thread that inflates waits a millisecond, not five, for one that is importing or parsing.
+    - A thread that inflates waits half a millisecond, not five, for one that imports or parses.
     """
     leave_out("scipy", "yaml")
     enabled, interval = gc.isenabled(), sys.getswitchinterval()

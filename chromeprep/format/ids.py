@@ -40,7 +40,7 @@ def is_par_y(gene_id: str) -> bool:
     >>> is_par_y("ENSG00000182378.8")
     False
     """
-    return _PAR_Y.fullmatch(gene_id) is not None
+    return "R" in gene_id and _PAR_Y.fullmatch(gene_id) is not None
 
 
 def bare_chromosome(name: str) -> str:

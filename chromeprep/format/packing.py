@@ -20,10 +20,11 @@ def pack(chunk: NDArray[np.float32]) -> bytes:
     Parameters
     ----------
     chunk
-        Of the dataset's chunk shape, C order, little-endian.
+        Of the dataset's chunk shape.
     """
-    shuffled = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).reshape(-1, 4).T
-    deflated = isal_zlib.compress(shuffled.tobytes(), LEVEL)
+    values = np.ascontiguousarray(chunk, dtype="<f4").reshape(-1)
+    shuffled = np.ascontiguousarray(values.view(np.uint8).reshape(-1, 4).T)
+    deflated = isal_zlib.compress(shuffled, LEVEL)
     return bytes(deflated + fletcher32(deflated).to_bytes(4, "little"))
 
 

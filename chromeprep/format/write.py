@@ -98,23 +98,25 @@ def _write_scales(file: h5py.File, data: ChromeBins) -> None:
 
 def _write_signal(file: h5py.File, signal: NDArray[np.float32]) -> None:
     genes, marks, bins = signal.shape
-    chunk = np.empty((min(schema.SIGNAL_CHUNK_GENES, genes), marks, bins), dtype="<f4")
+    chunk = (min(schema.SIGNAL_CHUNK_GENES, genes), marks, bins)
     dataset = file.create_dataset(
         "signal",
         shape=signal.shape,
-        dtype=chunk.dtype,
-        chunks=chunk.shape,
+        dtype="<f4",
+        chunks=chunk,
         compression="gzip",
         compression_opts=LEVEL,
         shuffle=True,
         fletcher32=True,
         fillvalue=np.nan,
     )
-    for start in range(0, genes, len(chunk)):
-        rows = signal[start : start + len(chunk)]
-        chunk[: len(rows)] = rows
-        chunk[len(rows) :] = np.nan
-        dataset.id.write_direct_chunk((start, 0, 0), pack(chunk))
+
+    for start in range(0, genes, chunk[0]):
+        rows = signal[start : start + chunk[0]]
+        if len(rows) < chunk[0]:  # the last chunk is stored whole
+            missing = np.full((chunk[0] - len(rows), marks, bins), np.nan, dtype=rows.dtype)
+            rows = np.concatenate((rows, missing))
+        dataset.id.write_direct_chunk((start, 0, 0), pack(rows))
     dataset.attrs["encoding-type"] = "array"
     dataset.attrs["encoding-version"] = "0.2.0"
     dataset.attrs["units"] = "see /marks/units"

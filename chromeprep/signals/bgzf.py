@@ -6,6 +6,7 @@ Source: SAM/BAM format specification, section 4.1.
 from __future__ import annotations
 
 import mmap
+import struct
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +18,15 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from chromeprep.compiled import allocating, kernel
 from chromeprep.errors import SignalError
-from chromeprep.signals.numbers import u16
 
 BLOCK_MAGIC = b"\x1f\x8b\x08\x04"
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
+# Magic number, six bytes that do not matter here, bytes of extra fields; name, length and value of
+# the first of them, by custom the only one.
+_HEADER = struct.Struct("<4s6xH2sHH")
+_MAGIC, _LENGTH_NAME, _LENGTH_BYTES, _TAIL_BYTES = BLOCK_MAGIC, b"BC", 6, 8
 _IsalError = cast(type[Exception], isal_zlib.error)
 _COMPLETE = "is the copy or download complete?"
 
@@ -34,19 +37,13 @@ class Blocks(NamedTuple):
     Attributes
     ----------
     starts
-        Offset of each block in the file, shape (blocks,).
-    data
-        Offset of its compressed data.
+        Offset of each block in the file.
     ends
         One past its last byte.
     """
 
-    starts: NDArray[np.int64]
-    data: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.starts)
+    starts: list[int]
+    ends: list[int]
 
 
 @contextmanager
@@ -63,7 +60,7 @@ def mapped(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 def is_bgzf(data: NDArray[np.uint8]) -> bool:
     """Say whether a file begins with a BGZF block."""
-    return bool(_block(data, 0)[1])
+    return _block_end(_bytes_of(data), 0) > 0
 
 
 def has_end_mark(data: NDArray[np.uint8]) -> bool:
@@ -94,14 +91,20 @@ def find_blocks(
     SignalError
         Where there is no whole block.
     """
-    limit = len(data) if end is None else min(end, len(data))
-    starts, bodies, ends, at = _walk(data, start, min(start + max(n_bytes, 1), limit))
-    if at < 0:
-        place = -at - 1
-        raise SignalError(
-            f"damaged BGZF: no whole block at byte {place:,}", path=path, hint=_COMPLETE
-        )
-    return Blocks(starts, bodies, ends)
+    limit = min(start + max(n_bytes, 1), len(data) if end is None else min(end, len(data)))
+    view = _bytes_of(data)
+    blocks = Blocks([], [])
+    at = start
+    while at < limit:
+        after = _block_end(view, at)
+        if not after:
+            raise SignalError(
+                f"damaged BGZF: no whole block at byte {at:,}", path=path, hint=_COMPLETE
+            )
+        blocks.starts.append(at)
+        blocks.ends.append(after)
+        at = after
+    return blocks
 
 
 def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.uint8]:
@@ -117,11 +120,10 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
     SignalError
         Where a block is damaged; it names the block's place.
     """
-    if not len(blocks):
+    if not blocks.starts:
         return np.empty(0, dtype=np.uint8)
-    view = memoryview(cast(Any, data))
     try:
-        held = igzip.decompress(view[int(blocks.starts[0]) : int(blocks.ends[-1])])
+        held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.ends[-1]])
     except (EOFError, OSError, _IsalError) as error:
         raise _damaged(data, blocks, path) from error
     return np.frombuffer(held, dtype=np.uint8)
@@ -152,10 +154,10 @@ def inflate_ahead(
         while at < len(data):
             blocks = find_blocks(data, at, n_bytes, path)
             yield blocks
-            at = int(blocks.ends[-1])
+            at = blocks.ends[-1]
 
     def size(blocks: Blocks) -> int:
-        return int(blocks.ends[-1] - blocks.starts[0])
+        return blocks.ends[-1] - blocks.starts[0]
 
     if threads == 1:
         for blocks in parts():
@@ -178,12 +180,11 @@ def inflate_ahead(
 
 def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError:
     """Find the block that does not inflate."""
-    view = memoryview(cast(Any, data))
-    start = int(blocks.starts[0])
-    for first, end in zip(blocks.starts.tolist(), blocks.ends.tolist(), strict=True):
-        start = first
+    view = _bytes_of(data)
+    start = blocks.starts[0]
+    for start, end in zip(*blocks, strict=True):
         try:
-            igzip.decompress(view[first:end])
+            igzip.decompress(view[start:end])
         except (EOFError, OSError, _IsalError):
             break
     return SignalError(
@@ -193,45 +194,31 @@ def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError
     )
 
 
-@kernel
-def _block(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Return (offset of the compressed data, end) of the block at `at`; (0, 0) if there is none."""
+def _bytes_of(data: NDArray[np.uint8]) -> memoryview:
+    return memoryview(cast(Any, data))
+
+
+def _block_end(data: memoryview, at: int) -> int:
+    """Return one past the end of the block at `at`, 0 where there is no whole one."""
     size = len(data)
-    if at + 18 > size or data[at] != 31 or data[at + 1] != 139 or data[at + 2] != 8:
-        return 0, 0
-    if data[at + 3] != 4:
-        return 0, 0
-    extra = at + 12
-    body = extra + u16(data, at + 10)
-    if body > size:
-        return 0, 0
-    while extra + 4 <= body:
-        length = u16(data, extra + 2)
-        if data[extra] == 66 and data[extra + 1] == 67 and length == 2 and extra + 6 <= body:
-            end = at + 1 + u16(data, extra + 4)
-            if end > size or body + 8 > end:
-                return 0, 0
-            return body, end
-        extra += 4 + length
-    return 0, 0
+    if at + _HEADER.size > size:
+        return 0
+    magic, extra_bytes, name, length, last = _HEADER.unpack_from(data, at)
+    if magic != _MAGIC:
+        return 0
+    if extra_bytes == _LENGTH_BYTES and name == _LENGTH_NAME and length == 2:
+        end = at + 1 + last
+    else:
+        end = at + 1 + _last_byte(bytes(data[at + 12 : at + 12 + extra_bytes]))
+    return int(end) if at + 12 + extra_bytes + _TAIL_BYTES <= end <= size else 0
 
 
-@allocating
-def _walk(
-    data: NDArray[np.uint8], start: int, limit: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-    """Return starts, data and ends of the blocks, and where the next begins (-1 - at: damaged)."""
-    starts = np.empty(max((limit - start) // 28 + 2, 2), dtype=np.int64)
-    bodies = np.empty_like(starts)
-    ends = np.empty_like(starts)
-    count = 0
-    at = start
-    while at < limit:
-        body, end = _block(data, at)
-        if end == 0:
-            at = -at - 1
-            break
-        starts[count], bodies[count], ends[count] = at, body, end
-        count += 1
-        at = end
-    return starts[:count].copy(), bodies[:count].copy(), ends[:count].copy(), at
+def _last_byte(extra: bytes) -> int:
+    """Return the place of a block's last byte, from its extra field; -1 where that does not say."""
+    at = 0
+    while at + 4 <= len(extra):
+        name, length = struct.unpack_from("<2sH", extra, at)
+        if name == b"BC" and length == 2 and at + 6 <= len(extra):
+            return int.from_bytes(extra[at + 4 : at + 6], "little")
+        at += 4 + length
+    return -1

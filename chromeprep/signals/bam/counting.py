@@ -21,7 +21,7 @@ from chromeprep.signals.targets import Span, Targets
 
 _CHUNK_BYTES = 256 << 10  # compressed, inflated at a time: what comes of it stays in the cache
 _GO_ON_BYTES = 1  # a block at a time where alignments go on longer than the index says
-_NEAR_BYTES = 48 << 10  # about three blocks: places this close in the file are read as one
+_NEAR_BYTES = 32 << 10  # about two blocks: places this close in the file are read as one
 
 
 class _Stretch(NamedTuple):
@@ -173,7 +173,7 @@ class BamCounter:
             except SignalError as error:
                 raise error if begun else self._misfit(index) from error
             part = inflate(data, blocks, path)
-            block = int(blocks.ends[-1])
+            block = blocks.ends[-1]
             left = np.concatenate((left, part)) if len(left) else part
             if not begun:
                 if skip >= max(len(left), 1):

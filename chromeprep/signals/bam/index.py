@@ -5,6 +5,7 @@ Source: SAM/BAM format specification, section 5.2 (BAI); CSI specification, vers
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -12,9 +13,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from chromeprep.compiled import allocating
 from chromeprep.errors import SignalError
-from chromeprep.signals.numbers import i64, u32
 
 _BAI, _CSI = b"BAI\1", b"CSI\1"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -64,6 +63,12 @@ def read_index(path: Path, bam: Path) -> BamIndex:
     SignalError
         Where it is damaged.
     """
+    status = path.stat()
+    return _read(path, bam, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=16)  # it is asked for when a file is looked at, and again when it is read
+def _read(path: Path, bam: Path, mtime_ns: int, size: int) -> BamIndex:
     damaged = SignalError(
         f"its index {path.name} is damaged", path=bam, hint=f"samtools index {bam}"
     )
@@ -73,7 +78,6 @@ def read_index(path: Path, bam: Path) -> BamIndex:
             raw = igzip.decompress(raw)
     except (OSError, EOFError, _IsalError) as error:
         raise damaged from error
-    data = np.frombuffer(raw, dtype=np.uint8)
     if raw[:4] == _BAI and len(raw) >= 8:
         shift, depth, at = _BAI_SHIFT, _BAI_DEPTH, 4
     elif raw[:4] == _CSI and len(raw) >= 20:
@@ -92,122 +96,150 @@ def read_index(path: Path, bam: Path) -> BamIndex:
     # Every chromosome takes four bytes at least.
     if count > (len(raw) - at - 4) // 4:
         raise damaged
-    found = _walk(data, at + 4, count, shift, depth, raw[:4] == _CSI)
-    rows, edges, bins, bin_edges, ends, n_mapped, good = found
-    if not good:
-        raise damaged
+    try:
+        chromosomes, n_mapped = _walk(raw[at + 4 :], count, shift, depth, csi=raw[:4] == _CSI)
+    except _DamagedError:
+        raise damaged from None
     tiles = []
-    for chrom in range(count):
-        tile, width, offset = rows[edges[chrom] : edges[chrom + 1]].T
-        bin_tile, bin_offset = bins[bin_edges[chrom] : bin_edges[chrom + 1]].T
-        first, end = ends[chrom]
-        n_tiles = int(max(np.max(tile + width, initial=0), np.max(bin_tile + 1, initial=0)))
+    for one in chromosomes:
+        n_tiles = int(
+            max(np.max(one.tile + one.width, initial=0), np.max(one.bin_tile + 1, initial=0))
+        )
         linear = np.zeros(min(n_tiles, 1 << (_BASE_BITS - shift)), dtype=np.int64)
-        if np.any(tile >= len(linear)) or np.any(bin_tile >= len(linear)):
+        if np.any(one.tile >= len(linear)) or np.any(one.bin_tile >= len(linear)):
             raise damaged
-        linear[tile] = offset
+        linear[one.tile] = one.offset
         said = linear[linear != 0]
-        if len(said) and (said[0] < first or said[-1] > end or np.any(np.diff(said) < 0)):
+        if len(said) and (said[0] < one.first or said[-1] > one.end or np.any(np.diff(said) < 0)):
             raise damaged
         # Where nothing is said of a tile, what overlaps it comes after what overlaps those before.
-        linear[linear == 0] = first
+        linear[linear == 0] = one.first
         linear = np.maximum.accumulate(linear)
         # Unmapped reads that lie with their mates are in the bins, but of old samtools not in the
         # linear index.
-        np.minimum.at(linear, bin_tile, bin_offset)
+        np.minimum.at(linear, one.bin_tile, one.bin_offset)
         tiles.append(np.minimum.accumulate(linear[::-1])[::-1])
-    return BamIndex(path, shift, tuple(tiles), ends[:, 1].copy(), int(n_mapped))
+    ends = np.array([one.end for one in chromosomes], dtype=np.int64)
+    return BamIndex(path, shift, tuple(tiles), ends, n_mapped)
 
 
-@allocating
-def _walk(
-    data: NDArray[np.uint8], at: int, n_chrom: int, shift: int, depth: int, csi: bool
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    int,
-    bool,
-]:
-    """Take an index apart.
+class _DamagedError(Exception):
+    """The index is not what the specification says."""
 
-    Returns
-    -------
-    tuple
-        Rows of (tile, number of tiles, offset), and which are of which chromosome; the bins as
-        (first tile, first offset), and the same; (first, last) offset of each chromosome; the
-        mapped reads; whether all is as it should be.
+
+class _Chromosome(NamedTuple):
+    """What an index says of a chromosome, shapes (rows,) and (bins,).
+
+    ``offset`` is where to begin for ``tile``, and the `width` tiles from it have it in common;
+    ``bin_offset`` is the first offset of the bin that begins with ``bin_tile``. All alignments lie
+    from ``first`` to ``end``, 0 where there are none.
     """
-    size = len(data)
-    leaves = ((1 << 3 * depth) - 1) // 7  # number of the first bin of the smallest kind
-    last = ((1 << 3 * (depth + 1)) - 1) // 7 - 1
-    pseudo = last + 2
-    head = 16 if csi else 8
-    rows = np.empty((size // 8 + 1, 3), dtype=np.int64)
-    edges = np.zeros(n_chrom + 1, dtype=np.int64)
-    bins = np.empty((size // 8 + 1, 2), dtype=np.int64)
-    bin_edges = np.zeros(n_chrom + 1, dtype=np.int64)
-    ends = np.zeros((n_chrom, 2), dtype=np.int64)
-    bad = rows[:0], edges, bins[:0], bin_edges, ends, 0, False
-    n_rows, n_bin_rows, n_mapped, n_pseudo, n_used = 0, 0, 0, 0, 0
-    for chrom in range(n_chrom):
-        if at + 4 > size:
-            return bad
-        n_bins = u32(data, at)
-        at += 4
+
+    tile: NDArray[np.int64]
+    width: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    bin_tile: NDArray[np.int64]
+    bin_offset: NDArray[np.int64]
+    first: int
+    end: int
+
+
+def _walk(
+    data: bytes, n_chrom: int, shift: int, depth: int, *, csi: bool
+) -> tuple[list[_Chromosome], int]:
+    """Take an index apart, from behind its number of chromosomes; and count the mapped reads.
+
+    Only the steps from bin to bin are loops of Python.
+
+    Raises
+    ------
+    _DamagedError
+    """
+    words = memoryview(data)[: len(data) // 4 * 4].cast("I")  # all in it are words, or pairs
+    pairs = _Pairs(words)
+    size = len(words)
+    head = 4 if csi else 2
+    pseudo = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
+    chromosomes: list[_Chromosome] = []
+    at = n_mapped = n_pseudo = n_used = 0
+    for _ in range(n_chrom):
+        if at >= size:
+            raise _DamagedError
+        n_bins = words[at]
+        at += 1
+        numbers, chunks, counts = [], [], []
         for _ in range(n_bins):
             if at + head > size:
-                return bad
-            number = u32(data, at)
-            n_chunks = u32(data, at + head - 4)
-            chunks = at + head
-            at = chunks + 16 * n_chunks
-            if at > size:
-                return bad
+                raise _DamagedError
+            number, count = words[at], words[at + head - 1]
+            at += head
             if number == pseudo:
-                if n_chunks == 2:
-                    n_mapped += i64(data, chunks + 16)
+                if count == 2 and at + 8 <= size:
+                    n_mapped += int(pairs.at(at + 4))
                     n_pseudo += 1
-                continue
-            if number > last:
-                return bad
-            begin = np.int64(-1)
-            for chunk in range(chunks, at, 16):
-                first = i64(data, chunk)
-                if first < 0 or i64(data, chunk + 8) < first:
-                    return bad
-                if begin < 0 or first < begin:
-                    begin = first
-                if ends[chrom, 1] == 0 or first < ends[chrom, 0]:
-                    ends[chrom, 0] = first
-                ends[chrom, 1] = max(ends[chrom, 1], i64(data, chunk + 8))
-            tile, width = number, 1
-            while tile < leaves:
-                tile, width = 8 * tile + 1, 8 * width
-            if begin >= 0:
-                bins[n_bin_rows] = tile - leaves, begin
-                n_bin_rows += 1
-            if csi:
-                # The offset of a bin is that of its first tile, whatever the size of the bin.
-                rows[n_rows] = tile - leaves, width, i64(data, chunks - 12)
-                n_rows += 1
+            else:
+                numbers.append(number)
+                chunks.append(at)
+                counts.append(count)
+            at += 4 * count
+        if at > size:
+            raise _DamagedError
+        one = _bins(pairs, np.array(numbers, np.int64), np.array(chunks, np.int64),
+                    np.array(counts, np.int64), depth, csi=csi)  # fmt: skip
         if not csi:
-            if at + 4 > size:
-                return bad
-            n_tiles = u32(data, at)
-            at += 4
-            if at + 8 * n_tiles > size:
-                return bad
-            for tile in range(n_tiles):
-                rows[n_rows] = tile, 1, i64(data, at + 8 * tile)
-                n_rows += 1
-            at += 8 * n_tiles
-        n_used += ends[chrom, 1] > 0
-        edges[chrom + 1] = n_rows
-        bin_edges[chrom + 1] = n_bin_rows
+            if at >= size or at + 1 + 2 * words[at] > size:
+                raise _DamagedError
+            linear = pairs.at(at + 1 + 2 * np.arange(words[at]))
+            at += 1 + 2 * len(linear)
+            every = np.arange(len(linear))
+            one = one._replace(tile=every, width=np.ones_like(every), offset=linear)
+        n_used += one.end > 0
+        chromosomes.append(one)
     # A chromosome without alignments may lack the pseudo-bin that counts them.
-    if n_pseudo < n_used:
-        n_mapped = -1
-    return rows[:n_rows], edges, bins[:n_bin_rows], bin_edges, ends, n_mapped, True
+    return chromosomes, n_mapped if n_pseudo >= n_used else -1
+
+
+def _bins(
+    pairs: _Pairs,
+    numbers: NDArray[np.int64],
+    chunks: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    depth: int,
+    *,
+    csi: bool,
+) -> _Chromosome:
+    """Return what the bins of a chromosome say; ``chunks`` are the places of their first ones."""
+    levels = np.array([((1 << 3 * level) - 1) // 7 for level in range(depth + 2)], dtype=np.int64)
+    if np.any(numbers >= levels[-1]):
+        raise _DamagedError
+    level = np.searchsorted(levels, numbers, side="right") - 1
+    tile = (numbers - levels[level]) << 3 * (depth - level)
+    width = np.left_shift(1, 3 * (depth - level))
+    some = counts > 0
+    edges = np.cumsum(counts[some]) - counts[some]
+    places = np.repeat(chunks[some] - 4 * edges, counts[some]) + 4 * np.arange(counts.sum())
+    first, end = pairs.at(places), pairs.at(places + 2)
+    if np.any(first < 0) or np.any(end < first):
+        raise _DamagedError
+    return _Chromosome(
+        tile,
+        width,
+        # The offset of a bin is that of its first tile, whatever the size of the bin.
+        pairs.at(chunks - 3) if csi else tile,
+        tile[some],
+        np.minimum.reduceat(first, edges) if len(edges) else first,
+        int(first.min()) if len(first) else 0,
+        int(end.max(initial=0)),
+    )
+
+
+class _Pairs:
+    """Signed numbers of two words, at any word."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = np.frombuffer(words, dtype="<u4")
+
+    def at(self, place: NDArray[np.int64] | int) -> NDArray[np.int64]:
+        """Return the numbers at places."""
+        low, high = self._words[place].astype(np.int64), self._words[place + 1].astype(np.int64)
+        return np.asarray(low | high << 32)
