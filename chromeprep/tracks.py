@@ -9,19 +9,11 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from chromeprep import signals
 from chromeprep.assay import Assay
 from chromeprep.errors import InputError, SignalError
 from chromeprep.selection import TrackFile
-from chromeprep.signals import (
-    BamTrack,
-    BedGraphTrack,
-    BedTrack,
-    BigWigTrack,
-    CramTrack,
-    TagAlignTrack,
-    Track,
-    TrackInfo,
-)
+from chromeprep.signals import Track, TrackInfo
 from chromeprep.signals.means import Uncovered
 from chromeprep.signals.reads import DEFAULT_RULE, ReadRule
 from chromeprep.textfiles import read_lines
@@ -84,17 +76,17 @@ def open_track(kind: str, path: Path, options: TrackOptions) -> Track:
     rule, uncovered = options.rule, options.uncovered
     track: Track
     if kind == "bam":
-        track = BamTrack(path, rule)
+        track = signals.BamTrack(path, rule)
     elif kind == "cram":
-        track = CramTrack(path, rule, options.reference)
+        track = signals.CramTrack(path, rule, options.reference)
     elif kind == "tagalign":
-        track = TagAlignTrack(path, rule)
+        track = signals.TagAlignTrack(path, rule)
     elif kind == "bed":
-        track = BedTrack(path, rule)
+        track = signals.BedTrack(path, rule)
     elif kind == "bedgraph":
-        track = BedGraphTrack(path, uncovered)
+        track = signals.BedGraphTrack(path, uncovered)
     elif kind == "bigwig":
-        track = BigWigTrack(path, uncovered)
+        track = signals.BigWigTrack(path, uncovered)
     else:
         raise ValueError(f"no kind of file: {kind!r}; there are {', '.join(KINDS)}")
     if options.engine == "fast":

@@ -66,7 +66,10 @@ def order_by_position(genes: GeneTable) -> GeneTable:
     """Return the genes by chromosome (1, 2, …, X, Y, M), TSS and id."""
     ranks = {name: rank for rank, name in enumerate(sorted(set(genes.chrom), key=natural_key))}
     chrom = np.array([ranks[name] for name in genes.chrom], dtype=np.int64)
-    return genes.take(np.lexsort((_rank(list(genes.gene_id)), genes.tss, chrom)))
+    tied = _tied(genes.tss)
+    ids = np.zeros(len(genes), dtype=np.int64)
+    ids[tied] = _rank(list(genes.gene_id[tied]))
+    return genes.take(np.lexsort((ids, genes.tss, chrom)))
 
 
 def neighbour_filter(genes: GeneTable, distance_bp: int) -> NDArray[np.bool_]:
@@ -102,7 +105,9 @@ def neighbour_filter(genes: GeneTable, distance_bp: int) -> NDArray[np.bool_]:
     if distance_bp <= 0:
         return kept
     # The version decides only between copies of one id.
-    ids = _rank([(cut_version(name), name) for name in genes.gene_id])
+    tied = _tied(genes.tss)
+    ids = np.zeros(len(genes), dtype=np.int64)
+    ids[tied] = _rank([(cut_version(name), name) for name in genes.gene_id[tied]])
     for rows in by_chromosome(genes.chrom).values():
         previous = None
         for row in rows[np.lexsort((ids[rows], genes.tss[rows]))]:
@@ -126,6 +131,12 @@ def by_chromosome(chrom: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
     for row, name in enumerate(chrom):
         rows.setdefault(name, []).append(row)
     return {name: np.array(found, dtype=np.int64) for name, found in rows.items()}
+
+
+def _tied(tss: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which values occur more than once: only there do ids decide on the order."""
+    _, where, counts = np.unique(tss, return_inverse=True, return_counts=True)
+    return np.asarray(counts[where] > 1)
 
 
 def _rank(names: Sequence[Any]) -> NDArray[np.int64]:
