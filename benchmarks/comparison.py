@@ -23,7 +23,8 @@ CELL_TYPES = ("E003", "E116")
 CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 # One optimiser for all deep models: their papers' recipes need up to 500 epochs, or single genes.
 ADAM = ("--optimizer=adam", "--lr=0.001", "--weight-decay=0", "--batch-size=64")
-CROSS_MODELS = ("transferchrome", "deepchrome", "convchrome.cnn1d", "logistic", "gradient_boosting")
+# DANN with a lambda of 1 diverges with Adam (docs/adaptation.md): here the paper's own optimiser.
+CROSS_MODELS = ("transferchrome", "logistic", "gradient_boosting")
 
 
 class Comparison(NamedTuple):
@@ -60,8 +61,7 @@ def main() -> None:
             [
                 str(SCRIPTS / "chromemodel"), "benchmark", one.protocol, *map(str, one.files),
                 "-o", str(output / one.name), f"--max-epochs={epochs}", f"--patience={epochs}",
-                f"--seeds={arguments.seeds}", f"--processes={arguments.processes}", *ADAM,
-                *one.options,
+                f"--seeds={arguments.seeds}", f"--processes={arguments.processes}", *one.options,
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -77,15 +77,15 @@ def comparisons(data: Path, output: Path) -> list[Comparison]:
     pilot = tuple(bin_pilot(data, cell_type, output) for cell_type in CELL_TYPES)
     toy = import_tables(data, output, "deepchrome", "toy", "deepchrome_toy.{}.csv")
     diff = import_tables(data, output, "deepdiff", "E003-deepdiff", "deepdiff_E003.{}.csv.gz")
-    every = ("--model=all",)
+    every = ("--model=all", *ADAM)
     cross = tuple(f"--model={name}" for name in CROSS_MODELS)
     return [
         Comparison("deepdiff", "within", (diff,), (*every, "--split=published"), 20),
         Comparison("toy", "within", (toy,), (*every, "--split=published"), 20),
         Comparison("pilot", "within", pilot, every, 20),
         Comparison("within", "within", calls, every, 4),
-        Comparison("E116-to-E003", "cross", calls, (*cross, "--source=E116"), 4),
-        Comparison("E003-to-E116", "cross", calls, (*cross, "--source=E003"), 4),
+        Comparison("E116-to-E003", "cross", calls, (*cross, "--source=E116"), 6),
+        Comparison("E003-to-E116", "cross", calls, (*cross, "--source=E003"), 6),
     ]
 
 
