@@ -9,10 +9,11 @@ interrupted measurement goes on where it stopped. The tables of ``docs/results.m
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,12 +64,11 @@ def main() -> None:
                 "-o", str(output / one.name), f"--max-epochs={epochs}", f"--patience={epochs}",
                 f"--seeds={arguments.seeds}", f"--processes={arguments.processes}", *one.options,
             ],
-            stdout=subprocess.PIPE,
-            text=True,
+            stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        print(f"\n## {one.name}\n\n{done.stdout}", flush=True)
         if done.returncode:
-            print(f"(exit code {done.returncode}: see above)", file=sys.stderr)
+            print(f"{one.name}: exit code {done.returncode}, see above", file=sys.stderr)
+        print(f"\n## {one.name}\n\n{condensed(output / one.name)}", flush=True)
 
 
 def comparisons(data: Path, output: Path) -> list[Comparison]:
@@ -87,6 +87,41 @@ def comparisons(data: Path, output: Path) -> list[Comparison]:
         Comparison("E116-to-E003", "cross", calls, (*cross, "--source=E116"), 6),
         Comparison("E003-to-E116", "cross", calls, (*cross, "--source=E003"), 6),
     ]
+
+
+def condensed(folder: Path) -> str:
+    """Return the table of a benchmark in fewer columns, the best first; all are in its folder."""
+    whole = read_table(folder / "table.tsv")
+    cells = {
+        (row["model"], row["method"], row["test_set"], row["cell_type"]): row
+        for row in read_table(folder / "by_cell_type.tsv")
+    }
+    names = sorted({key[-1] for key in cells})
+    several = len({(row["method"], row["test_set"]) for row in whole}) > 1
+    what = ["method", "test genes"] * several
+    header = ["model", *what, *names, "mean", "AUPRC", "accuracy", "seconds a run"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    there = [row for row in whole if row["auroc_mean"]]
+    for row in sorted(there, key=lambda row: -float(row["auroc_mean"])):
+        key = (row["model"], row["method"], row["test_set"])
+        own = [spread_of(cells[(*key, name)]) if (*key, name) in cells else "" for name in names]
+        mean = f"{float(row['auroc_mean']):.4f}"
+        scores = [f"{float(row[name]):.3f}" for name in ("auprc", "accuracy")]
+        chosen = [*key] if several else [row["model"]]
+        lines.append("| " + " | ".join([*chosen, *own, mean, *scores, row["seconds_a_run"]]) + " |")
+    return "\n".join(lines)
+
+
+def spread_of(row: Mapping[str, str]) -> str:
+    """Return an AUROC, mean ± standard deviation over seeds."""
+    told = f"{float(row['auroc']):.4f}"
+    return told + (f" ± {float(row['auroc_sd']):.4f}" if row["auroc_sd"] else "")
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header, separated by tabs."""
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
 
 
 def bin_pilot(data: Path, cell_type: str, output: Path) -> Path:
