@@ -18,7 +18,14 @@ from chromemodel.evaluate.lookup import (
     source_label,
 )
 from chromemodel.evaluate.metrics import Score, binary_metrics
-from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words, warning_words
+from chromemodel.evaluate.seen import (
+    Seen,
+    seen_of,
+    selection_words,
+    sources_note,
+    target_words,
+    warning_words,
+)
 from chromemodel.evaluate.subsets import gene_subsets, variable_in
 from chromemodel.evaluate.uncertainty import bootstrap
 from chromemodel.models import MODELS
@@ -139,11 +146,12 @@ def _score(
 
 def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) -> tuple[str, ...]:
     config = evidence.config
-    notes = [f"split: {config.split.words}", *(one.words for one in seen)]
+    notes = [f"split: {config.split.words}", *sources_note(config)]
+    notes += (one.words for one in seen)
     if evidence.near is None:
         notes.append(
-            f"{config.source.path} is gone or has other genes now: what was seen is counted by the "
-            "split alone, and there is no lookup"
+            f"{' or '.join(one.path for one in config.sources)} is gone or has other genes now: "
+            "what was seen is counted by the split alone, and there is no lookup"
         )
     if config.kind == "adapt":
         notes.append(target_words(config.method.name))
@@ -151,7 +159,7 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
     notes.append(selection_words(config.split, config.training, fitter))
     notes.append(f"normalisation: {config.normalisation.words}")
     if agreement is not None:
-        notes.append(agreement_words(agreement, config.source.cell_type))
+        notes.append(agreement_words(agreement, config.source_words))
     if evidence.lookup is not None:
         name, rows = evidence.parts[0]
         notes += missing_words(evidence.lookup, rows, name)
