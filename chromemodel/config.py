@@ -180,7 +180,8 @@ class TrainConfig:
 
     ``batch_size`` and ``patience`` (epochs without a better validation AUROC before training
     stops) are our choices, the paper is silent; see ``docs/paper.md``. ``clip_norm`` is the length
-    to which longer gradients are cut, None for no limit.
+    to which longer gradients are cut, None for no limit. ``mark_dropout`` is the probability that a
+    gene of a batch loses a mark; see ``docs/marks.md``.
     """
 
     optimizer: Optimizer = "sgd"
@@ -194,8 +195,11 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    mark_dropout: float = field(default=0.0, metadata=_NEW)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.mark_dropout < 1:
+            raise ValueError(f"mark_dropout is {self.mark_dropout}, expected [0, 1)")
         if self.optimizer not in get_args(Optimizer):
             raise ValueError(
                 f"no optimizer '{self.optimizer}'; "
@@ -262,8 +266,11 @@ class RunConfig:
 
 
 def run_version(config: RunConfig) -> int:
-    """Return the oldest version of the format that can hold a run: 2 for several sources."""
-    return 2 if config.more_sources else 1
+    """Return the oldest version of the format that can hold a run.
+
+    Version 2 added several sources and mark dropout.
+    """
+    return 2 if config.more_sources or config.training.mark_dropout else 1
 
 
 def to_json(value: Any) -> Any:

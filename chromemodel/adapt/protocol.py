@@ -66,6 +66,7 @@ from chromemodel.train.checkpoint import (
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromemodel.train.marks import check_mark_dropout
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import ChromeError, InputError
 
@@ -179,6 +180,8 @@ def adapt_model(
     training = replace(training, device=str(device))
 
     near = read_sources(sources, marks=marks, window_bp=window_bp)
+    n_marks = len(near.layout.marks)
+    check_mark_dropout(training.mark_dropout, model, entry.fitter, normalise, n_marks)
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
     for record in near.records if len(sources) > 1 else ():
         check_cell_types(record, far.record, "a source")

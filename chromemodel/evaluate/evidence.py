@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from chromemodel.adapt.protocol import TEST_PART
 from chromemodel.config import FileRecord, RunConfig
-from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
+from chromemodel.data.dataset import GeneSignals, check_classes, labelled
 from chromemodel.data.sources import merge_genes
 from chromemodel.data.splits import TEST, split_genes, split_target
 from chromemodel.evaluate.lookup import Lookup, source_expression
-from chromemodel.evaluate.predict import ask
+from chromemodel.evaluate.predict import ask, read_for
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import FormatError, RunError
 from chromeprep.format import GeneTable, read_description
@@ -36,7 +36,8 @@ class Evidence(NamedTuple):
 
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
     the labels the run was trained on (of several files, merged), None where one is gone;
-    ``lookup`` is what they say alone, None where they are those of the very file.
+    ``lookup`` is what they say alone, None where they are those of the very file;
+    ``signals`` are what ``run`` was asked of.
     """
 
     path: Path
@@ -46,6 +47,8 @@ class Evidence(NamedTuple):
     parts: tuple[tuple[str, NDArray[np.bool_]], ...]
     near: GeneTable | None
     lookup: Lookup | None
+    run: Run
+    signals: GeneSignals
 
     @property
     def here(self) -> bool:
@@ -69,6 +72,7 @@ def gather(
     data: str | Path | None = None,
     *,
     marks: Sequence[str] = (),
+    available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> Evidence:
@@ -87,9 +91,7 @@ def gather(
             )  # fmt: skip
     own = config.target or config.source
     path = _own_file(loaded, own) if data is None else Path(data)
-    signals = read_signals(
-        path, layout=config.layout, known=loaded.known, marks=marks, trained=True
-    )
+    signals = read_for(loaded, path, marks=marks, available=available)
     if data is None and signals.record.gene_digest != own.gene_digest:
         raise RunError(
             f"was made from other genes than {path} holds now "
@@ -109,7 +111,9 @@ def gather(
     lookup = None if here or near is None else source_expression(near, signals.genes)
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
-    return Evidence(path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup)
+    return Evidence(
+        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, loaded, signals
+    )
 
 
 def _is(path: Path, record: FileRecord) -> bool:

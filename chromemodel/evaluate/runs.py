@@ -75,6 +75,7 @@ def evaluate_run(
     data: str | Path | None = None,
     *,
     marks: Sequence[str] = (),
+    available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
     panel: str | Path | None = None,
@@ -94,6 +95,8 @@ def evaluate_run(
     marks
         The run's marks, named; then the file may hold others. Not needed where they were named in
         training.
+    available
+        As for `predict_genes`.
     panel
         A panel file; genes that are high in some of its cell types and low in others are then
         scored on their own as well.
@@ -108,7 +111,7 @@ def evaluate_run(
         Where the file or the panel is wrong, does not fit or has no labels.
     """
     others = None if panel is None else read_panel(panel)
-    evidence = gather(run, data, marks=marks, device=device, threads=threads)
+    evidence = gather(run, data, marks=marks, available=available, device=device, threads=threads)
     config, genes, near = evidence.config, evidence.genes, evidence.near
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
@@ -153,6 +156,10 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
             f"{' or '.join(one.path for one in config.sources)} is gone or has other genes now: "
             "what was seen is counted by the split alone, and there is no lookup"
         )
+    used = evidence.signals.used
+    if not used.all():
+        names = [mark for mark, one in zip(config.layout.marks, used, strict=True) if one]
+        notes.append(f"marks used: {', '.join(names)}, {len(names)} of {len(used)}")
     if config.kind == "adapt":
         notes.append(target_words(config.method.name))
     fitter = MODELS.entry(config.model.name).fitter
