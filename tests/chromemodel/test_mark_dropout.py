@@ -15,6 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chromemodel.adapt.base import Batch, Loss
+from chromemodel.adapt.deep_coral import DeepCoral
 from chromemodel.adapt.protocol import adapt_model
 from chromemodel.config import TrainConfig, from_json, to_json
 from chromemodel.data.dataset import read_signals
@@ -22,7 +24,10 @@ from chromemodel.evaluate.by_marks import by_marks
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
+from chromemodel.models import create_model
+from chromemodel.models.base import ChromeNet
 from chromemodel.train.checkpoint import read_run
+from chromemodel.train.loop import FitData, Loop
 from chromemodel.train.marks import draw_kept, drop_marks
 from chromemodel.train.single import train_model
 from chromeprep.errors import ChromeError, MismatchError
@@ -74,6 +79,33 @@ def test_whole_marks_become_zero_and_the_rest_stays() -> None:
     assert torch.equal(out[~zero], x[~zero])
     assert torch.equal(x, before)
     assert drop_marks(x, 0.0, torch.Generator()) is x
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_every_step_of_training_drops_in_source_and_target(
+    quick: TrainConfig, probability: float
+) -> None:
+    seen: list[Batch] = []
+
+    class Spy(DeepCoral):
+        def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
+            seen.append(batch)
+            return super().loss(model, batch, progress)
+
+    x, target = torch.randn(80, 4, 8) + 5, torch.randn(60, 4, 8) + 5
+    y = torch.arange(80) % 2
+    model = create_model("crnn", {}, n_marks=4, n_bins=8)
+    data = FitData(x, y, target, x.clone(), y)
+    training = replace(quick, epochs=2, mark_dropout=probability)
+    Loop(model, Spy(DeepCoral.Config(), model), data, training).fit()
+    for part in ("x", "target"):
+        lost = torch.cat([(getattr(one, part) == 0).all(dim=2) for one in seen])
+        assert lost.shape == (160, 4)
+        assert float(lost.double().mean()) == pytest.approx(probability * 0.97, abs=0.06)
+        # Not the same marks in every epoch.
+        assert probability == 0 or not torch.equal(lost[:80], lost[80:])
+    # What validates is whole, and so are the data.
+    assert (data.x != 0).all()
 
 
 def test_configuration(quick: TrainConfig) -> None:
