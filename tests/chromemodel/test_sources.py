@@ -153,7 +153,9 @@ def test_adapting_from_two_sources(three: list[Path], tmp_path: Path, quick: Tra
             assert score.metrics == by_model[score.model]
     # Every source is a file whose own labels trained the run.
     for path in three[:2]:
-        assert evaluate_run(tmp_path / "run", path).seen[0].protocol == "training-genes"
+        on_source = evaluate_run(tmp_path / "run", path)
+        assert on_source.seen[0].protocol == "training-genes"
+        assert on_source.seen[0].part == "source genes (their labels trained it)"
     # A source that is gone: no lookup, and the note names the files.
     three[1].unlink()
     gone = evaluate_run(tmp_path / "run")
