@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chromemodel.evaluate.metrics import Metrics, Score, binary_metrics
     from chromemodel.evaluate.predict import predict_genes
     from chromemodel.evaluate.runs import evaluate_run
+    from chromemodel.evaluate.select import select_run
     from chromemodel.models import MODELS
     from chromemodel.train.checkpoint import Run, read_run
     from chromemodel.train.single import train_model
@@ -40,6 +41,7 @@ _LAZY = {
     "evaluate_run": "chromemodel.evaluate.runs",
     "predict_genes": "chromemodel.evaluate.predict",
     "read_run": "chromemodel.train.checkpoint",
+    "select_run": "chromemodel.evaluate.select",
     "train_model": "chromemodel.train.single",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "evaluate_run",
     "predict_genes",
     "read_run",
+    "select_run",
     "train_model",
 ]
 

@@ -25,7 +25,10 @@ from typing import (
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 1
+RUN_VERSION = 2
+
+# An entry that is left out of JSON where it has its default: older programs can then read it.
+_NEW = {"unless_default": True}
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
@@ -177,7 +180,8 @@ class TrainConfig:
 
     ``batch_size`` and ``patience`` (epochs without a better validation AUROC before training
     stops) are our choices, the paper is silent; see ``docs/paper.md``. ``clip_norm`` is the length
-    to which longer gradients are cut, None for no limit.
+    to which longer gradients are cut, None for no limit. ``mark_dropout`` is the probability that a
+    gene of a batch loses a mark; see ``docs/marks.md``.
     """
 
     optimizer: Optimizer = "sgd"
@@ -191,8 +195,11 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    mark_dropout: float = field(default=0.0, metadata=_NEW)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.mark_dropout < 1:
+            raise ValueError(f"mark_dropout is {self.mark_dropout}, expected [0, 1)")
         if self.optimizer not in get_args(Optimizer):
             raise ValueError(
                 f"no optimizer '{self.optimizer}'; "
@@ -227,7 +234,11 @@ class Provenance:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All of ``config.json``; ``source`` is the one file of a run of ``chromemodel train``."""
+    """All of ``config.json``; ``source`` is the one file of a run of ``chromemodel train``.
+
+    ``more_sources`` are the other files of an adaptation from several. ``version`` is 1 where the
+    run has nothing that version 2 added (`run_version`).
+    """
 
     kind: Literal["train", "adapt"]
     model: Component
@@ -240,7 +251,26 @@ class RunConfig:
     target: FileRecord | None
     provenance: Provenance
     format: str = RUN_FORMAT
-    version: int = RUN_VERSION
+    version: int = 1
+    more_sources: tuple[FileRecord, ...] = field(default=(), metadata=_NEW)
+
+    @property
+    def sources(self) -> tuple[FileRecord, ...]:
+        """All files with the labels the run was trained on."""
+        return (self.source, *self.more_sources)
+
+    @property
+    def source_words(self) -> str:
+        """The cell types of the sources, in words."""
+        return " and ".join(one.cell_type for one in self.sources)
+
+
+def run_version(config: RunConfig) -> int:
+    """Return the oldest version of the format that can hold a run.
+
+    Version 2 added several sources and mark dropout.
+    """
+    return 2 if config.more_sources or config.training.mark_dropout else 1
 
 
 def to_json(value: Any) -> Any:
@@ -252,7 +282,13 @@ def to_json(value: Any) -> Any:
     {'name': 'transferchrome', 'options': {'features': 128}}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: to_json(getattr(value, entry.name)) for entry in fields_of(value)}
+        return {
+            entry.name: to_json(getattr(value, entry.name))
+            for entry in fields_of(value)
+            if not (
+                entry.metadata.get("unless_default") and getattr(value, entry.name) == entry.default
+            )
+        }
     if isinstance(value, Mapping):
         return {str(key): to_json(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -28,13 +28,13 @@ from chromemodel.config import (
     build_options,
     to_json,
 )
-from chromemodel.data.dataset import check_classes, labelled, read_signals
+from chromemodel.data.dataset import labelled, read_signals
+from chromemodel.data.sources import check_cell_types, check_distinct, read_sources
 from chromemodel.data.splits import (
     ADAPTING,
     TEST,
     TRAIN,
     VALIDATION,
-    split_source,
     split_target,
 )
 from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
@@ -52,7 +52,7 @@ from chromemodel.evaluate.predictions import (
     predict_probability,
     selection_notes,
 )
-from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words
+from chromemodel.evaluate.seen import Seen, seen_of, selection_words, sources_note, target_words
 from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet
 from chromemodel.train.checkpoint import (
@@ -66,8 +66,9 @@ from chromemodel.train.checkpoint import (
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromemodel.train.marks import check_mark_dropout
 from chromemodel.train.single import fresh, full_component, tensors
-from chromeprep.errors import ChromeError, InputError, MismatchError
+from chromeprep.errors import ChromeError, InputError
 
 TEST_PART = "target half that did not adapt"
 
@@ -108,7 +109,7 @@ class _Outcome(NamedTuple):
 
 
 def adapt_model(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     target: str | Path,
     out: str | Path,
     *,
@@ -134,7 +135,8 @@ def adapt_model(
     Parameters
     ----------
     source, target
-        Two files of bins with the same windows; the source with labels.
+        Files of bins with the same windows; the source with labels. Several sources of different
+        cell types train together, each normalised on its own.
     out
         The run folder of the adapted run; ``out/source_only`` is the other.
     method, method_options
@@ -171,23 +173,28 @@ def adapt_model(
             f"{model} is fitted by {entry.fitter}; it can be carried over, but not adapted",
             hint=f"use --method {SOURCE_ONLY}",
         )
-    folder_out = check_run_target(out, force=force, inputs=[source, target])
-    if Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
-        raise MismatchError("is the source and the target; adaptation needs two", path=target)
+    sources = [source] if isinstance(source, (str, Path)) else list(source)
+    folder_out = check_run_target(out, force=force, inputs=[*sources, target])
+    check_distinct(sources, target)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
-    near = read_signals(source, marks=marks, window_bp=window_bp)
-    far = read_signals(target, layout=near.layout, known=near.record, marks=marks)
-    parts = split_source(near.genes, split)
-    known = labelled(near)
+    near = read_sources(sources, marks=marks, window_bp=window_bp)
+    n_marks = len(near.layout.marks)
+    check_mark_dropout(training.mark_dropout, model, entry.fitter, normalise, n_marks)
+    far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
+    for record in near.records if len(sources) > 1 else ():
+        check_cell_types(record, far.record, "a source")
+    parts, label, merged = near.parts(split), near.label, near.merged()
+    known = label >= 0
     train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
-    check_classes(near.genes.label, train, "training genes", source)
+    near.check_classes(train, "training genes")
     if split.validation_fraction > 0:
-        check_classes(
-            near.genes.label, validation, "validation genes", source,
+        near.check_classes(
+            validation,
+            "validation genes",
             "raise --validation-fraction, or 0 for a fixed number of epochs",
-        )  # fmt: skip
+        )
     halves = split_target(far.genes, split)
     if not (halves == ADAPTING).any():
         raise InputError(
@@ -203,19 +210,20 @@ def adapt_model(
         normalisation=rule,
         split=split,
         training=training,
-        source=near.record,
+        source=near.records[0],
         target=far.record,
         provenance=provenance(command),
+        more_sources=near.records[1:],
     )
     test = labelled(far) & (halves == TEST)
     scored = len(np.unique(far.genes.label[test])) == 2
     of_test = halves == TEST
-    agreement = label_agreement(near.genes, far.genes, test)
-    shared = int((match_genes(near.genes, far.genes)[of_test] >= 0).sum())
+    agreement = label_agreement(merged, far.genes, test)
+    shared = int((match_genes(merged, far.genes)[of_test] >= 0).sum())
     seen = seen_of(
-        config, near.genes, far.genes, "test genes of the target", of_test, here=False, target=True
+        config, merged, far.genes, "test genes of the target", of_test, here=False, target=True
     )
-    lookup = source_expression(near.genes, far.genes)
+    lookup = source_expression(merged, far.genes)
     notes: tuple[str, ...] = (
         *adapt_notes(config, seen, agreement, scored, int(validation.sum())),
         f"normalisation: {rule.words}",
@@ -225,17 +233,17 @@ def adapt_model(
 
     validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
-        validation_data = tensors(near_x, near.genes.label, validation, device)
+        validation_data = tensors(near_x, label, validation, device)
     data = FitData(
-        *tensors(near_x, near.genes.label, train, device),
+        *tensors(near_x, label, train, device),
         torch.from_numpy(far_x[halves == ADAPTING]).to(device),
         *validation_data,
     )
 
-    genes = Labelled(near_x[train], near.genes.label[train])
+    genes = Labelled(near_x[train], label[train])
     held_out = None
     if split.validation_fraction > 0:
-        held_out = Labelled(near_x[validation], near.genes.label[validation])
+        held_out = Labelled(near_x[validation], label[validation])
 
     def score(name: str, probability: NDArray[Any]) -> list[Score]:
         if not scored:
@@ -244,7 +252,7 @@ def adapt_model(
 
     def run(one: Component) -> _Outcome:
         with computing(training.threads):
-            net, way = fresh(component, one, near.layout, training, source)
+            net, way = fresh(component, one, near.layout, training, sources[0])
             if isinstance(net, ClassicalNet):
                 fit = fit_classical(net, genes, held_out, training.seed)
             else:
@@ -266,7 +274,7 @@ def adapt_model(
         )  # fmt: skip
 
     # A method that cannot work on the model says so before anything is trained.
-    fresh(component, way, near.layout, training, source)
+    fresh(component, way, near.layout, training, sources[0])
     outcomes = {
         one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
     }
@@ -292,12 +300,12 @@ def adapt_notes(
 ) -> tuple[str, ...]:
     """Return what a reader of the scores must know; ``seen`` is what was of the test genes."""
     split, fitter = config.split, MODELS.entry(config.model.name).fitter
-    notes = [f"split: {split.words}", seen.words]
+    notes = [f"split: {split.words}", *sources_note(config), seen.words]
     if not scored:
         notes.append("the target's test half has no labels of both classes: no scores")
     notes.append(selection_words(split, config.training, fitter))
     if fitter == "torch":
         notes += selection_notes(held_out)
     if not np.isnan(agreement):
-        notes.append(agreement_words(agreement, config.source.cell_type))
+        notes.append(agreement_words(agreement, config.source_words))
     return tuple(notes)

@@ -22,6 +22,10 @@ _COMMANDS = {
         "chromemodel.cli.benchmark:command",
         "Compare models on many cell types.",
     ),
+    "select": (
+        "chromemodel.cli.select:command",
+        "Choose among adapted runs without labels of the target.",
+    ),
     "predict": ("chromemodel.cli.predict:command", "Say which genes of a file are on."),
     "models": ("chromemodel.cli.models:command", "List the models and methods, and their options."),
 }

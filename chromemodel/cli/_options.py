@@ -39,6 +39,24 @@ mark_option = click.option(
     metavar="NAME",
     help="A mark to use; repeat for more. Then a file may hold others as well.",
 )
+
+
+def _names(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    names = () if value is None else tuple(name.strip() for name in value.split(","))
+    if "" in names:
+        raise click.BadParameter("a name is empty; write them as H3K4me3,H3K27ac")
+    return names
+
+
+available_option = click.option(
+    "--marks-available",
+    "available",
+    metavar="NAME,NAME",
+    callback=_names,
+    help="Use these marks only; for a RUN trained with --mark-dropout.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, no table.")
 force_option = click.option("-f", "--force", is_flag=True, help="Replace what is at -o.")
 compute_options = in_order(
@@ -149,12 +167,31 @@ training_options = in_order(
         show_default=True,
         help="For the split, the weights, the order and dropout.",
     ),
+    click.option(
+        "--mark-dropout",
+        type=click.FloatRange(0, 1, max_open=True),
+        metavar="P",
+        help="Each gene loses each mark with this probability, never all: then the run can be "
+        "asked with some of its marks.",
+    ),
 )
 baseline_option = click.option(
     "--baseline/--no-baseline",
     default=True,
     help="Fit a logistic regression beside the model (default), or not.",
 )
+
+
+def check_named(marks: Sequence[str], available: Sequence[str]) -> None:
+    """Refuse marks that are named by both options.
+
+    Raises
+    ------
+    click.UsageError
+        It names the options.
+    """
+    if marks and available:
+        raise click.UsageError("--mark and --marks-available: the second names all that is used")
 
 
 def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:

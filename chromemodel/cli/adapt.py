@@ -33,7 +33,14 @@ _SPLIT = Split()
 
 
 @click.command("adapt")
-@click.option("--source", required=True, metavar="S.h5", help="File of bins with labels.")
+@click.option(
+    "--source",
+    "sources",
+    required=True,
+    multiple=True,
+    metavar="S.h5",
+    help="File of bins with labels; repeat for more cell types, which train together.",
+)
 @click.option("--target", required=True, metavar="T.h5", help="File of bins to adapt to.")
 @run_option
 @click.option(
@@ -77,7 +84,7 @@ _SPLIT = Split()
 @json_option
 @force_option
 def command(
-    source: str,
+    sources: tuple[str, ...],
     target: str,
     out: str,
     method: str,
@@ -134,7 +141,7 @@ def command(
 
     try:
         adapted = adapt_model(
-            source,
+            sources,
             target,
             out,
             method=method,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from chromemodel.cli._options import (
+    available_option,
     bootstrap_option,
+    check_named,
     compute_options,
     force_option,
     json_option,
@@ -31,7 +33,14 @@ from chromemodel.cli._options import (
     metavar="FILE",
     help="Draw reliability, ROC and precision-recall into a .png or .svg.",
 )
+@click.option(
+    "--by-marks",
+    "with_marks",
+    is_flag=True,
+    help="AUROC with each mark alone and each left out; for a RUN trained with --mark-dropout.",
+)
 @mark_option
+@available_option
 @compute_options
 @json_option
 @force_option
@@ -41,7 +50,9 @@ def command(
     panel: str | None,
     replicates: int,
     plot: str | None,
+    with_marks: bool,
     marks: tuple[str, ...],
+    available: tuple[str, ...],
     device: str,
     threads: int | None,
     as_json: bool,
@@ -55,7 +66,10 @@ def command(
     expression there, without any model, stands beside it, and genes whose label differs have rows
     of their own. What the run has seen of the genes is said on stderr.
     """
+    check_named(marks, available)
+
     from chromemodel.cli._report import score_table
+    from chromemodel.evaluate.by_marks import by_marks, by_marks_table
     from chromemodel.evaluate.runs import evaluate_run
     from chromeprep.cli._shell import echo_json
 
@@ -64,8 +78,16 @@ def command(
 
         check_plot(plot, run, force=force)
     evaluation = evaluate_run(
-        run, data, marks=marks, device=device, threads=threads, panel=panel, replicates=replicates
+        run,
+        data,
+        marks=marks,
+        available=available,
+        device=device,
+        threads=threads,
+        panel=panel,
+        replicates=replicates,
     )
+    worth = by_marks(evaluation.evidence, device=device, threads=threads) if with_marks else None
     if plot is not None:
         draw_evaluation(evaluation.evidence, plot)
     if as_json:
@@ -79,9 +101,13 @@ def command(
                 "seen": [seen.to_json() for seen in evaluation.seen],
                 "scores": [score.to_json() for score in evaluation.scores],
             }
+            | ({} if worth is None else {"by_marks": worth.to_json()})
         )
         return
     click.echo(evaluation.data, err=True)
     for note in evaluation.notes:
         click.echo(note, err=True)
     click.echo(score_table(evaluation.scores))
+    if worth is not None:
+        click.echo("")
+        click.echo(by_marks_table(worth))

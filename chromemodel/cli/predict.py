@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from chromemodel.cli._options import compute_options, force_option, mark_option
+from chromemodel.cli._options import (
+    available_option,
+    check_named,
+    compute_options,
+    force_option,
+    mark_option,
+)
 
 
 @click.command("predict")
@@ -19,6 +25,7 @@ from chromemodel.cli._options import compute_options, force_option, mark_option
     help="Table to write, tab-separated; `-` for stdout.",
 )
 @mark_option
+@available_option
 @compute_options
 @force_option
 def command(
@@ -26,6 +33,7 @@ def command(
     data: str,
     out: str,
     marks: tuple[str, ...],
+    available: tuple[str, ...],
     device: str,
     threads: int | None,
     force: bool,
@@ -35,6 +43,8 @@ def command(
     The table has gene_id, gene_name, chrom, tss (0-based), strand, probability of high expression,
     call (1 at a probability of 0.5 or more) and label (-1 where unknown).
     """
+    check_named(marks, available)
+
     from chromemodel.evaluate.predict import predict_genes
 
     to_stdout = out == "-"
@@ -43,6 +53,7 @@ def command(
         data,
         None if to_stdout else out,
         marks=marks,
+        available=available,
         device=device,
         threads=threads,
         force=force,

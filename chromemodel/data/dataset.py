@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 class GeneSignals:
     """Genes of a file with the marks of a layout.
 
-    ``raw`` has shape (genes, marks, bins) in the file's units, 5' to 3'; ``own`` are the
-    statistics of the file itself.
+    ``raw`` has shape (genes, marks, bins) in the file's units, 5' to 3', NaN for a mark that the
+    file does without; ``own`` are the statistics of the file itself.
     """
 
     path: Path
@@ -40,6 +40,11 @@ class GeneSignals:
     own: Scale
     layout: Layout
     record: FileRecord
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which marks of the layout the file has and gives, shape (marks,)."""
+        return np.asarray(~np.isnan(self.raw).all(axis=(0, 2)))
 
     def normalised(self, rule: Normalisation) -> Signal:
         """Return a model's input, shape (genes, marks, bins).
@@ -94,6 +99,8 @@ def read_signals(
     marks: Sequence[str] = (),
     window_bp: int | None = None,
     trained: bool = False,
+    may_lack: bool = False,
+    available: Sequence[str] = (),
 ) -> GeneSignals:
     """Read a file of bins and take from it what a model expects.
 
@@ -112,6 +119,10 @@ def read_signals(
         statistics of the file are then those of the middle.
     trained
         The layout is that of a run: a hint then says how to train another.
+    may_lack
+        The file may lack marks of the layout, not all: the run was trained with mark dropout.
+    available
+        The marks of the layout to use where it may lack some; by default those in the file.
 
     Raises
     ------
@@ -128,9 +139,13 @@ def read_signals(
         columns = mark_columns(data, layout.marks)
     else:
         check_window(layout, data, path)
-        columns = match_marks(layout, data, path, marks, trained=trained)
+        columns = match_marks(
+            layout, data, path, marks, trained=trained, may_lack=may_lack, available=available
+        )
     cut = (data.attributes.n_bins - layout.n_bins) // 2
     raw = data.signal[:, columns, cut : cut + layout.n_bins]
+    lacking = columns < 0
+    raw[:, lacking] = np.nan
     for index, mark in enumerate(layout.marks):
         if np.isinf(raw[:, index]).any():
             raise FormatError(f"mark {mark} has infinite values", path=path)
@@ -138,7 +153,12 @@ def read_signals(
         path=Path(path),
         genes=data.genes,
         raw=raw,
-        own=fit_scale(raw) if cut else Scale(data.marks.mean[columns], data.marks.std[columns]),
+        own=fit_scale(raw)
+        if cut
+        else Scale(
+            np.where(lacking, np.nan, data.marks.mean[columns]),
+            np.where(lacking, np.nan, data.marks.std[columns]),
+        ),
         layout=layout,
         record=_record(data, path, columns),
     )
@@ -194,7 +214,7 @@ def _compare(known: FileRecord, signals: GeneSignals) -> None:
     for mark, before, now in zip(
         signals.layout.marks, known.units, signals.record.units, strict=True
     ):
-        if before != now:
+        if now and before != now:
             logger.warning(
                 "warning: %s: %s is in units '%s', in %s it was '%s'; "
                 "z-scores do not make counts and other signal the same "
@@ -215,5 +235,5 @@ def _record(data: ChromeBins, path: str | Path, columns: NDArray[np.int64]) -> F
         assembly=data.attributes.assembly,
         genes=len(data.genes),
         gene_digest=data.genes.digest(),
-        units=tuple(str(units) for units in data.marks.units[columns]),
+        units=tuple("" if one < 0 else str(data.marks.units[one]) for one in columns),
     )

@@ -119,6 +119,8 @@ def match_marks(
     marks: Sequence[str] = (),
     *,
     trained: bool = False,
+    may_lack: bool = False,
+    available: Sequence[str] = (),
 ) -> NDArray[np.int64]:
     """Find the marks of a layout in a file, by name.
 
@@ -127,21 +129,23 @@ def match_marks(
     marks
         The marks as the user named them: the layout's, in any order. Then others in the file are
         no error, nor where the user named those of the layout.
-    trained
+    trained, may_lack, available
         As for `read_signals`.
 
     Returns
     -------
     NDArray
-        Shape (marks,): index of each mark of the layout in the file.
+        Shape (marks,): index of each mark of the layout in the file, -1 where it does without.
 
     Raises
     ------
     MismatchError
-        Where a mark is missing, or left over and not excused by ``marks``.
+        Where a mark is missing and may not be, or left over and not excused by ``marks``.
     """
     expected = list(layout.marks)
     present = data.mark_names
+    if available:
+        return _available(layout, present, path, available, may_lack)
     if marks:
         if set(marks) != set(expected):
             _check_chosen(marks, present, path)
@@ -153,6 +157,9 @@ def match_marks(
             )
         _check_chosen(marks, [*present, *expected], path)
     missing = [mark for mark in expected if mark not in present]
+    if may_lack and 0 < len(missing) < len(expected):
+        logger.info("notice: %s: predicted without %s, which it lacks", path, shorten(missing))
+        missing = []
     extra = [mark for mark in present if mark not in expected]
     if missing or (extra and not (marks or layout.marks_named)):
         found = [f"lacks {shorten(missing)}"] if missing else []
@@ -169,9 +176,38 @@ def match_marks(
 
 
 def mark_columns(data: Description, marks: Sequence[str]) -> NDArray[np.int64]:
-    """Return the index in a file of each mark that is there, shape (marks,)."""
-    present = data.mark_names
-    return np.array([present.index(mark) for mark in marks], dtype=np.int64)
+    """Return the index in a file of each mark, -1 where it is not there, shape (marks,)."""
+    return _columns(data.mark_names, marks)
+
+
+def _columns(present: Sequence[str], marks: Sequence[str]) -> NDArray[np.int64]:
+    return np.array(
+        [present.index(mark) if mark in present else -1 for mark in marks], dtype=np.int64
+    )
+
+
+def _available(
+    layout: Layout,
+    present: Sequence[str],
+    path: str | Path,
+    available: Sequence[str],
+    may_lack: bool,
+) -> NDArray[np.int64]:
+    """Return the columns of the marks that are to be used, -1 for the others of the layout."""
+    if not may_lack:
+        raise MismatchError(
+            "the run was trained with all of its marks, and cannot do without any",
+            path=path,
+            hint="train one with --mark-dropout, or one for these marks: "
+            + " ".join(f"--mark {mark}" for mark in available),
+        )
+    for mark in available:
+        if mark not in layout.marks:
+            raise MismatchError(
+                f"the run knows no mark '{mark}'; {did_you_mean(mark, layout.marks)}", path=path
+            )
+    _check_chosen(available, present, path)
+    return _columns([mark if mark in available else "" for mark in present], layout.marks)
 
 
 def _check_chosen(marks: Sequence[str], present: Sequence[str], path: str | Path) -> None:
@@ -190,6 +226,6 @@ def _way_out(expected: Sequence[str], present: Sequence[str], trained: bool) -> 
     if trained and len(common) < len(expected):
         return (
             "this run cannot use the file; train one that can: "
-            f"chromemodel train DATA.h5 -o RUN {options}"
+            f"chromemodel train DATA.h5 -o RUN {options} (or, for any marks, --mark-dropout 0.3)"
         )
     return f"name the marks to use: {options}"

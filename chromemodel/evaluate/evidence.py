@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from chromemodel.adapt.protocol import TEST_PART
 from chromemodel.config import FileRecord, RunConfig
-from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
+from chromemodel.data.dataset import GeneSignals, check_classes, labelled
+from chromemodel.data.sources import merge_genes
 from chromemodel.data.splits import TEST, split_genes, split_target
 from chromemodel.evaluate.lookup import Lookup, source_expression
-from chromemodel.evaluate.predict import ask
+from chromemodel.evaluate.predict import ask, read_for
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import FormatError, RunError
 from chromeprep.format import GeneTable, read_description
@@ -34,8 +35,9 @@ class Evidence(NamedTuple):
     """A run's probabilities for a file, and what they are held against.
 
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
-    the labels the run was trained on, None where it is gone; ``lookup`` is what they say alone,
-    None where they are those of the very file.
+    the labels the run was trained on (of several files, merged), None where one is gone;
+    ``lookup`` is what they say alone, None where they are those of the very file;
+    ``signals`` are what ``run`` was asked of.
     """
 
     path: Path
@@ -45,11 +47,13 @@ class Evidence(NamedTuple):
     parts: tuple[tuple[str, NDArray[np.bool_]], ...]
     near: GeneTable | None
     lookup: Lookup | None
+    run: Run
+    signals: GeneSignals
 
     @property
     def here(self) -> bool:
         """Whether the labels of this very file trained the run."""
-        return _is(self.path, self.config.source)
+        return any(_is(self.path, one) for one in self.config.sources)
 
     @property
     def own(self) -> NDArray[Any]:
@@ -68,6 +72,7 @@ def gather(
     data: str | Path | None = None,
     *,
     marks: Sequence[str] = (),
+    available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> Evidence:
@@ -86,9 +91,7 @@ def gather(
             )  # fmt: skip
     own = config.target or config.source
     path = _own_file(loaded, own) if data is None else Path(data)
-    signals = read_signals(
-        path, layout=config.layout, known=loaded.known, marks=marks, trained=True
-    )
+    signals = read_for(loaded, path, marks=marks, available=available)
     if data is None and signals.record.gene_digest != own.gene_digest:
         raise RunError(
             f"was made from other genes than {path} holds now "
@@ -103,25 +106,32 @@ def gather(
         Opinion(_name(one.config), ask(one, signals, device=device, threads=threads).probability)
         for one in runs
     ]
-    here = _is(path, config.source)
-    near = signals.genes if here else _source_genes(config.source)
+    here = any(_is(path, one) for one in config.sources)
+    near = signals.genes if here else _source_genes(config.sources)
     lookup = None if here or near is None else source_expression(near, signals.genes)
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
-    return Evidence(path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup)
+    return Evidence(
+        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, loaded, signals
+    )
 
 
 def _is(path: Path, record: FileRecord) -> bool:
     return str(path.resolve()) == record.path
 
 
-def _source_genes(source: FileRecord) -> GeneTable | None:
-    """Return the genes of a run's source, None where the file is gone or is another now."""
-    try:
-        genes = read_description(source.path).genes
-    except FormatError:
-        return None
-    return genes if genes.digest() == source.gene_digest else None
+def _source_genes(sources: Sequence[FileRecord]) -> GeneTable | None:
+    """Return the genes of a run's sources, None where a file is gone or is another now."""
+    tables = []
+    for source in sources:
+        try:
+            genes = read_description(source.path).genes
+        except FormatError:
+            return None
+        if genes.digest() != source.gene_digest:
+            return None
+        tables.append(genes)
+    return merge_genes(tables)
 
 
 def _own_file(run: Run, own: FileRecord) -> Path:
@@ -151,7 +161,7 @@ def _parts(
             # Another file may have been published with another split.
             words = "test genes by the file's own column"
         parts = [(words, test), (all_words, known)]
-    elif path == config.source.path:
+    elif path in {one.path for one in config.sources}:
         return [("source genes (their labels trained it)", known)]
     else:
         test = known & (split_target(signals.genes, config.split) == TEST)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chromemodel.data.sources import ranks
 from chromeprep.format import GeneTable
 from chromeprep.format.ids import cut_version
 
@@ -56,8 +57,8 @@ def source_expression(near: GeneTable, far: GeneTable) -> Lookup:
     Parameters
     ----------
     near
-        Genes of the source. Without any expression (published tables hold labels alone) the score
-        is the source's label, 0 or 1.
+        Genes of the source; of several sources, what `merge_genes` makes of them. Without any
+        expression (published tables hold labels alone) the score is the source's label, 0 or 1.
     far
         Genes of the target; its expression and labels are not looked at.
 
@@ -75,9 +76,7 @@ def source_expression(near: GeneTable, far: GeneTable) -> Lookup:
         label = source_label(near, far)
         return Lookup(np.where(label >= 0, label, UNKNOWN), label >= 0, "label")
     values = near.expression[known]
-    ordered = np.sort(values)
-    below, upto = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    share = (below + upto) / (2 * len(values))
+    share = ranks(values)
     rank = np.full(len(near), UNKNOWN)
     rank[known] = np.where(values >= np.median(values), np.maximum(share, 0.5), share)
     rows = match_genes(near, far)

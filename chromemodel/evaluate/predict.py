@@ -18,6 +18,7 @@ def predict_genes(
     out: str | Path | None = None,
     *,
     marks: Sequence[str] = (),
+    available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
     force: bool = False,
@@ -35,6 +36,9 @@ def predict_genes(
     marks
         The run's marks, named; then the file may hold others. Not needed where they were named in
         training.
+    available
+        Of the run's marks, those to predict from; by default those of the file. Only of a run
+        trained with mark dropout.
 
     Raises
     ------
@@ -47,14 +51,27 @@ def predict_genes(
         check_outside_runs(out, run)
         check_writable(out, force=force, inputs=[data])
     loaded = read_run(run)
-    signals = read_signals(
-        data, layout=loaded.config.layout, known=loaded.known, marks=marks, trained=True
-    )
+    signals = read_for(loaded, data, marks=marks, available=available)
     predictions = ask(loaded, signals, device=device, threads=threads)
     if out is not None:
         with atomic_file(out) as temporary:
             predictions.write(temporary)
     return predictions
+
+
+def read_for(
+    run: Run, path: str | Path, *, marks: Sequence[str] = (), available: Sequence[str] = ()
+) -> GeneSignals:
+    """Read a file as a run expects it; arguments and errors as `predict_genes`."""
+    return read_signals(
+        path,
+        layout=run.config.layout,
+        known=run.known,
+        marks=marks,
+        trained=True,
+        may_lack=run.config.training.mark_dropout > 0,
+        available=available,
+    )
 
 
 def ask(

@@ -18,7 +18,14 @@ from chromemodel.evaluate.lookup import (
     source_label,
 )
 from chromemodel.evaluate.metrics import Score, binary_metrics
-from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words, warning_words
+from chromemodel.evaluate.seen import (
+    Seen,
+    seen_of,
+    selection_words,
+    sources_note,
+    target_words,
+    warning_words,
+)
 from chromemodel.evaluate.subsets import gene_subsets, variable_in
 from chromemodel.evaluate.uncertainty import bootstrap
 from chromemodel.models import MODELS
@@ -68,6 +75,7 @@ def evaluate_run(
     data: str | Path | None = None,
     *,
     marks: Sequence[str] = (),
+    available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
     panel: str | Path | None = None,
@@ -87,6 +95,8 @@ def evaluate_run(
     marks
         The run's marks, named; then the file may hold others. Not needed where they were named in
         training.
+    available
+        As for `predict_genes`.
     panel
         A panel file; genes that are high in some of its cell types and low in others are then
         scored on their own as well.
@@ -101,7 +111,7 @@ def evaluate_run(
         Where the file or the panel is wrong, does not fit or has no labels.
     """
     others = None if panel is None else read_panel(panel)
-    evidence = gather(run, data, marks=marks, device=device, threads=threads)
+    evidence = gather(run, data, marks=marks, available=available, device=device, threads=threads)
     config, genes, near = evidence.config, evidence.genes, evidence.near
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
@@ -139,19 +149,24 @@ def _score(
 
 def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) -> tuple[str, ...]:
     config = evidence.config
-    notes = [f"split: {config.split.words}", *(one.words for one in seen)]
+    notes = [f"split: {config.split.words}", *sources_note(config)]
+    notes += (one.words for one in seen)
     if evidence.near is None:
         notes.append(
-            f"{config.source.path} is gone or has other genes now: what was seen is counted by the "
-            "split alone, and there is no lookup"
+            f"{' or '.join(one.path for one in config.sources)} is gone or has other genes now: "
+            "what was seen is counted by the split alone, and there is no lookup"
         )
+    used = evidence.signals.used
+    if not used.all():
+        names = [mark for mark, one in zip(config.layout.marks, used, strict=True) if one]
+        notes.append(f"marks used: {', '.join(names)}, {len(names)} of {len(used)}")
     if config.kind == "adapt":
         notes.append(target_words(config.method.name))
     fitter = MODELS.entry(config.model.name).fitter
     notes.append(selection_words(config.split, config.training, fitter))
     notes.append(f"normalisation: {config.normalisation.words}")
     if agreement is not None:
-        notes.append(agreement_words(agreement, config.source.cell_type))
+        notes.append(agreement_words(agreement, config.source_words))
     if evidence.lookup is not None:
         name, rows = evidence.parts[0]
         notes += missing_words(evidence.lookup, rows, name)

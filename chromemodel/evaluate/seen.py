@@ -103,8 +103,8 @@ def seen_of(
     config
         The run's.
     near
-        Genes of the file with the labels it was trained on; where it is gone, None: then every
-        gene that the split would have trained on counts as known.
+        Genes of the file with the labels it was trained on (of several, merged); where it is
+        gone, None: then every gene that the split would have trained on counts as known.
     far
         Genes of the file that is scored.
     part, rows
@@ -127,8 +127,18 @@ def seen_of(
         genes=int(rows.sum()),
         known=int((used & rows).sum()),
         here=here,
-        cell_type=config.source.cell_type,
+        cell_type=config.source_words,
         adapting=int((adapting & rows).sum()),
+    )
+
+
+def sources_note(config: RunConfig) -> tuple[str, ...]:
+    """Say what several sources are to a run and to what stands beside it; nothing of one."""
+    if not config.more_sources:
+        return ()
+    return (
+        f"sources: {config.source_words}, trained on together; what a gene is in the source is its "
+        "mean rank of expression and its commonest label in these",
     )
 
 

@@ -32,6 +32,7 @@ from chromemodel.config import (
     Provenance,
     RunConfig,
     from_json,
+    run_version,
     to_json,
 )
 from chromemodel.data.quantiles import read_quantiles, write_quantiles
@@ -179,7 +180,8 @@ def provenance(command: Sequence[str]) -> Provenance:
 
 def write_run(folder: Path, finished: Finished) -> None:
     """Write a run into an existing folder; put round it `run_folder`."""
-    _write_json(folder / CONFIG, to_json(finished.config))
+    config = replace(finished.config, version=run_version(finished.config))
+    _write_json(folder / CONFIG, to_json(config))
     weights = {
         name: value.detach().cpu().contiguous()
         for name, value in finished.model.state_dict().items()

@@ -18,6 +18,7 @@ from chromemodel.config import TrainConfig
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.device import derive_seed, seeded
+from chromemodel.train.marks import drop_marks
 from chromeprep.errors import ChromeError
 
 PREDICTION_BATCH = 512
@@ -131,6 +132,10 @@ class Loop:
         x, y, target = self.data.x, self.data.y, self.data.target
         order = self._order("source", number, len(x))
         target_order = self._target_order(number, len(x))
+        # Draws of their own: the source loses the same marks with and without a target.
+        dropping = self._generator("marks", "source", number)
+        target_dropping = self._generator("marks", "target", number)
+        dropout = self.config.mark_dropout
         size = self.config.batch_size
         sums = torch.zeros(1 + len(self.method.columns), dtype=torch.float64)
         sums = sums.to(x.device, torch.float32 if x.device.type == "mps" else torch.float64)
@@ -139,11 +144,15 @@ class Loop:
         for start in range(0, len(x), size):
             rows = order[start : start + size]
             batch = Batch(
-                x.index_select(0, rows),
+                drop_marks(x.index_select(0, rows), dropout, dropping),
                 y.index_select(0, rows),
                 None
                 if target is None or target_order is None
-                else target.index_select(0, target_order[start : start + size]),
+                else drop_marks(
+                    target.index_select(0, target_order[start : start + size]),
+                    dropout,
+                    target_dropping,
+                ),
             )
             progress = (number - 1 + start / len(x)) / self.config.epochs
             self.optimizer.zero_grad(set_to_none=True)
@@ -168,9 +177,11 @@ class Loop:
         return loss, auroc(y.cpu().numpy(), high_probability(logits).cpu().numpy())
 
     def _order(self, purpose: str, number: int, count: int) -> Tensor:
-        seed = derive_seed(self.config.seed, "order", purpose, number)
-        generator = torch.Generator().manual_seed(seed)
+        generator = self._generator("order", purpose, number)
         return torch.randperm(count, generator=generator).to(self.data.x.device)
+
+    def _generator(self, *purpose: str | int) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.config.seed, *purpose))
 
     def _target_order(self, number: int, count: int) -> Tensor | None:
         """Return as many target genes as there are source genes: shuffled, again and again."""

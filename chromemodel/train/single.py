@@ -59,6 +59,7 @@ from chromemodel.train.checkpoint import (
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromemodel.train.marks import check_mark_dropout
 from chromeprep.errors import MismatchError
 
 OnEpoch = Callable[[Epoch], None]
@@ -141,6 +142,8 @@ def train_model(
     training = replace(training, device=str(device))
 
     signals = read_signals(data, marks=marks, window_bp=window_bp)
+    n_marks = len(signals.layout.marks)
+    check_mark_dropout(training.mark_dropout, model, fitter, normalise, n_marks)
     known = labelled(signals)
     split = draw_split(signals.genes, split, data)
     parts = split_genes(signals.genes, split, data)
