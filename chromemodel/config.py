@@ -212,6 +212,33 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class PanelChoice:
+    """Which panel of other cell types stands beside the marks (``docs/fusion.md``).
+
+    Source and target are always left out of it, and ``leave_out`` as well; with ``relatives`` also
+    the cell types that are nearly the same as one of these.
+    """
+
+    path: str
+    leave_out: tuple[str, ...] = ()
+    relatives: bool = True
+
+
+@dataclass(frozen=True)
+class PanelRecord:
+    """A panel that a run was made with: by its ``digest`` it is known again wherever it lies.
+
+    ``cell_types`` were asked; ``left_out`` are all others that it holds.
+    """
+
+    path: str
+    digest: str
+    cell_types: tuple[str, ...]
+    left_out: tuple[str, ...]
+    relatives: bool
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where and when a run was made: the only part that differs between equal runs."""
 
@@ -239,6 +266,7 @@ class RunConfig:
     source: FileRecord
     target: FileRecord | None
     provenance: Provenance
+    panel: PanelRecord | None = None
     format: str = RUN_FORMAT
     version: int = RUN_VERSION
 

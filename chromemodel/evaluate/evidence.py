@@ -15,7 +15,9 @@ from chromemodel.config import FileRecord, RunConfig
 from chromemodel.data.dataset import GeneSignals, check_classes, labelled, read_signals
 from chromemodel.data.splits import TEST, split_genes, split_target
 from chromemodel.evaluate.lookup import Lookup, source_expression
-from chromemodel.evaluate.predict import ask
+from chromemodel.evaluate.predict import ask, panel_of, speaking
+from chromemodel.fusion.speakers import Speakers
+from chromemodel.fusion.steps import PANEL_ONLY, fused_name, mean_rank
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import FormatError, RunError
 from chromeprep.format import GeneTable, read_description
@@ -35,7 +37,8 @@ class Evidence(NamedTuple):
 
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
     the labels the run was trained on, None where it is gone; ``lookup`` is what they say alone,
-    None where they are those of the very file.
+    None where they are those of the very file. ``speakers`` are the cell types of the run's panel
+    that spoke, None where it has none.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class Evidence(NamedTuple):
     parts: tuple[tuple[str, NDArray[np.bool_]], ...]
     near: GeneTable | None
     lookup: Lookup | None
+    speakers: Speakers | None = None
 
     @property
     def here(self) -> bool:
@@ -70,8 +74,12 @@ def gather(
     marks: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
+    panel: str | Path | None = None,
 ) -> Evidence:
-    """Ask a run, and what stands beside it, for all genes of a file; as `evaluate_run`."""
+    """Ask a run, and what stands beside it, for all genes of a file; as `evaluate_run`.
+
+    ``panel`` is where the run's own panel lies, by default where it was in training.
+    """
     loaded = read_run(run)
     config = loaded.config
     runs = [loaded]
@@ -99,16 +107,23 @@ def gather(
     parts = _parts(config, signals, own_only=data is None)
     for name, rows in parts:
         check_classes(signals.genes.label, rows, name, path)
-    opinions = [
-        Opinion(_name(one.config), ask(one, signals, device=device, threads=threads).probability)
-        for one in runs
-    ]
+    speakers = speaking(loaded, signals, panel_of(loaded, panel))
+    opinions: list[Opinion] = []
+    for one in runs:
+        said = ask(one, signals, speakers, device=device, threads=threads)
+        if said.told is not None:
+            opinions.append(Opinion(_marks_name(one.config), said.told.marks))
+        opinions.append(Opinion(_name(one.config), said.probability))
+    if speakers is not None:
+        opinions.append(Opinion(PANEL_ONLY, mean_rank(speakers.panel, signals.genes)))
     here = _is(path, config.source)
     near = signals.genes if here else _source_genes(config.source)
     lookup = None if here or near is None else source_expression(near, signals.genes)
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
-    return Evidence(path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup)
+    return Evidence(
+        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, speakers
+    )
 
 
 def _is(path: Path, record: FileRecord) -> bool:
@@ -161,4 +176,9 @@ def _parts(
 
 
 def _name(config: RunConfig) -> str:
+    name = _marks_name(config)
+    return name if config.panel is None else fused_name(name)
+
+
+def _marks_name(config: RunConfig) -> str:
     return config.model.name if config.kind == "train" else config.method.name

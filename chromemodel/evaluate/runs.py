@@ -21,8 +21,11 @@ from chromemodel.evaluate.metrics import Score, binary_metrics
 from chromemodel.evaluate.seen import Seen, seen_of, selection_words, target_words, warning_words
 from chromemodel.evaluate.subsets import gene_subsets, variable_in
 from chromemodel.evaluate.uncertainty import bootstrap
+from chromemodel.fusion.speakers import panel_digest
+from chromemodel.fusion.steps import Tested, known_words
 from chromemodel.models import MODELS
-from chromeprep.format import read_panel
+from chromemodel.train.checkpoint import read_config
+from chromeprep.format import Panel, read_panel
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,8 @@ def evaluate_run(
         training.
     panel
         A panel file; genes that are high in some of its cell types and low in others are then
-        scored on their own as well.
+        scored on their own as well. By default that of the run, where it has one; given, it is
+        also where the run's own lies, if it is the same.
     replicates
         Of the bootstrap for intervals; 0: none.
 
@@ -101,8 +105,12 @@ def evaluate_run(
         Where the file or the panel is wrong, does not fit or has no labels.
     """
     others = None if panel is None else read_panel(panel)
-    evidence = gather(run, data, marks=marks, device=device, threads=threads)
+    own = _own_panel(run, panel, others)
+    evidence = gather(run, data, marks=marks, device=device, threads=threads, panel=own)
     config, genes, near = evidence.config, evidence.genes, evidence.near
+    speakers = evidence.speakers
+    if others is None and speakers is not None:
+        others = speakers.panel
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
     scores, all_seen = [], []
@@ -111,6 +119,8 @@ def evaluate_run(
             config, near, genes, name, rows,
             here=evidence.here, target=evidence.target,
         )  # fmt: skip
+        if speakers is not None:
+            seen = seen._replace(panel=speakers.known(genes, rows))
         all_seen.append(seen)
         if data is not None and seen.protocol != "new-genes":
             logger.warning(warning_words(seen, evidence.path))
@@ -127,6 +137,14 @@ def evaluate_run(
     return Evaluation(
         tuple(scores), tuple(all_seen), agreement, _notes(evidence, all_seen, agreement), evidence
     )
+
+
+def _own_panel(run: str | Path, path: str | Path | None, panel: Panel | None) -> Path | None:
+    """Return the path of a panel that was named if it is the run's, else None."""
+    record = None if panel is None else read_config(Path(run)).panel
+    if record is None or panel is None or path is None:
+        return None
+    return Path(path) if panel_digest(panel) == record.digest else None
 
 
 def _score(
@@ -150,6 +168,10 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
     fitter = MODELS.entry(config.model.name).fitter
     notes.append(selection_words(config.split, config.training, fitter))
     notes.append(f"normalisation: {config.normalisation.words}")
+    if evidence.speakers is not None:
+        name, rows = evidence.parts[0]
+        notes += evidence.speakers.notes
+        notes.append(known_words(evidence.speakers, Tested(evidence.genes, rows, name)))
     if agreement is not None:
         notes.append(agreement_words(agreement, config.source.cell_type))
     if evidence.lookup is not None:

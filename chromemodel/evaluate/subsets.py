@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.format import GeneTable, Panel
+from chromeprep.format.panel import Rows
 
 
 class Subset(NamedTuple):
@@ -58,6 +59,10 @@ def variable_in(panel: Panel, genes: GeneTable) -> NDArray[np.bool_]:
 
     Genes that the panel does not know are none of them.
     """
-    keys = genes.gene_name if panel.gene_keys == "symbol" else genes.gene_id
-    rows = panel.rows_of(keys)
+    rows = rows_in(panel, genes)
     return rows.found & panel.variable_genes()[rows.row]
+
+
+def rows_in(panel: Panel, genes: GeneTable) -> Rows:
+    """Look the genes of a file up in a panel, by what the panel names them by."""
+    return panel.rows_of(genes.gene_name if panel.gene_keys == "symbol" else genes.gene_id)
