@@ -38,7 +38,8 @@ class Evidence(NamedTuple):
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
     the labels the run was trained on, None where it is gone; ``lookup`` is what they say alone,
     None where they are those of the very file. ``speakers`` are the cell types of the run's panel
-    that spoke, None where it has none.
+    that spoke, and ``certain`` (genes,) whether the run takes its call as such; both are None where
+    it has none.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Evidence(NamedTuple):
     near: GeneTable | None
     lookup: Lookup | None
     speakers: Speakers | None = None
+    certain: NDArray[np.bool_] | None = None
 
     @property
     def here(self) -> bool:
@@ -109,10 +111,12 @@ def gather(
         check_classes(signals.genes.label, rows, name, path)
     speakers = speaking(loaded, signals, panel_of(loaded, panel))
     opinions: list[Opinion] = []
+    certain = None
     for one in runs:
         said = ask(one, signals, speakers, device=device, threads=threads)
         if said.told is not None:
             opinions.append(Opinion(_marks_name(one.config), said.told.marks))
+            certain = ~said.told.uncertain  # of the run itself, which is the last
         opinions.append(Opinion(_name(one.config), said.probability))
     if speakers is not None:
         opinions.append(Opinion(PANEL_ONLY, mean_rank(speakers.panel, signals.genes)))
@@ -122,8 +126,9 @@ def gather(
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
     return Evidence(
-        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, speakers
-    )
+        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, speakers,
+        certain,
+    )  # fmt: skip
 
 
 def _is(path: Path, record: FileRecord) -> bool:

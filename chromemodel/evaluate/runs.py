@@ -124,7 +124,8 @@ def evaluate_run(
         all_seen.append(seen)
         if data is not None and seen.protocol != "new-genes":
             logger.warning(warning_words(seen, evidence.path))
-        for words, subset in gene_subsets(np.where(rows, genes.label, -1), before, variable):
+        label = np.where(rows, genes.label, -1)
+        for words, subset in gene_subsets(label, before, variable, evidence.certain):
             part = f"{name}, {words}" if words else name
             scores += [
                 _score(opinion, part, genes.label, subset, replicates)

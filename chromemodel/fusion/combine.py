@@ -18,7 +18,7 @@ from chromeprep.errors import InputError
 from chromeprep.format import GeneTable, Panel
 
 #: Share of right calls that genes which are not uncertain reach on the validation genes.
-CERTAIN = 0.95
+SURE = 0.95
 # Probabilities end so far from 0 and 1, so that their logits are numbers.
 EDGE = 1e-6
 
@@ -33,6 +33,9 @@ class Fusion:
         The panel's own model.
     intercept, marks_weight, panel_weight
         The logit is the intercept and both logits by their weights.
+    expected, expected_slope
+        The marks' logit that the panel's logit lets one expect, intercept and slope: by it the
+        marks' logits of another file are centred (`offset_of`).
     confidence, marks_confidence
         A gene is uncertain where the larger of its probability and one minus that is below:
         of genes that the panel knows, and of the others. None: all of them are uncertain.
@@ -44,6 +47,8 @@ class Fusion:
     intercept: float
     marks_weight: float
     panel_weight: float
+    expected: float
+    expected_slope: float
     confidence: float | None
     marks_confidence: float | None
     genes: int
@@ -62,7 +67,8 @@ class Fusion:
         """
         rows = rows_in(panel, genes)
         said = self.panel.logit(panel_features(panel.summary))[rows.row]
-        both = self.intercept + self.marks_weight * logit(marks) + self.panel_weight * said
+        centred = logit(marks) - self.offset_of(logit(marks)[rows.found], said[rows.found])
+        both = self.intercept + self.marks_weight * centred + self.panel_weight * said
         alone = np.asarray(marks, dtype=np.float32)
         probability = np.where(rows.found, sigmoid(both), alone).astype(np.float32)
         bounds = np.where(rows.found, _bound(self.confidence), _bound(self.marks_confidence))
@@ -72,6 +78,15 @@ class Fusion:
             panel=np.where(rows.found, sigmoid(said), np.nan).astype(np.float32),
             uncertain=confidence_of(probability) < bounds,
         )
+
+    def offset_of(self, marks: NDArray[np.float64], panel: NDArray[np.float64]) -> float:
+        """Return how much more the marks' logits of a file are than the panel lets one expect.
+
+        Carried to another cell type a model of the marks is often too sure of one side for all
+        genes alike. Both logits have shape (genes,); of no genes it is 0.
+        """
+        expected = self.expected + self.expected_slope * panel
+        return float(np.mean(marks - expected)) if len(marks) else 0.0
 
 
 class Told(NamedTuple):
@@ -133,12 +148,17 @@ def fit_fusion(
         )
     said = model.logit(panel_features(panel.summary))[rows.row[rows.found]]
     both = np.column_stack([logit(marks[rows.found]), said])
+    middle, spread = both.mean(axis=0), both.var(axis=0)
+    covariance = np.mean((both[:, 0] - middle[0]) * (both[:, 1] - middle[1]))
+    slope = covariance / spread[1] if spread[1] > 0 else 0.0
     found = LogisticRegression(max_iter=1000).fit(both, label)
     return Fusion(
         panel=model,
         intercept=float(found.intercept_[0]),
         marks_weight=float(found.coef_[0, 0]),
         panel_weight=float(found.coef_[0, 1]),
+        expected=float(middle[0] - slope * middle[1]),
+        expected_slope=float(slope),
         confidence=least_confidence(label, found.predict_proba(both)[:, 1]),
         marks_confidence=least_confidence(genes.label, marks),
         genes=len(label),
@@ -146,7 +166,7 @@ def fit_fusion(
 
 
 def least_confidence(
-    label: NDArray[Any], probability: NDArray[Any], accuracy: float = CERTAIN
+    label: NDArray[Any], probability: NDArray[Any], accuracy: float = SURE
 ) -> float | None:
     """Return the least confidence from which on calls reach an accuracy; None where none do.
 

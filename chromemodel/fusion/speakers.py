@@ -106,7 +106,7 @@ def find_panel(record: PanelRecord, run: Path, given: str | Path | None = None) 
         raise MismatchError(
             f"was made with the panel {path}, which is no longer there",
             path=run,
-            hint="say where it is: --panel PANEL.h5",
+            hint="say where it is, to predict or to evaluate: --panel PANEL.h5",
         )
     panel = read_panel(path)
     if panel_digest(panel) != record.digest:

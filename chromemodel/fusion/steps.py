@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from chromemodel.config import FileRecord, PanelChoice
 from chromemodel.evaluate.metrics import Score, binary_metrics
-from chromemodel.evaluate.subsets import rows_in, variable_in
-from chromemodel.fusion.combine import CERTAIN, Fusion, Told, fit_fusion
+from chromemodel.evaluate.subsets import CERTAIN, VARIABLE, rows_in, variable_in
+from chromemodel.fusion.combine import SURE, Fusion, Told, fit_fusion
 from chromemodel.fusion.features import PanelModel, fit_panel_model
 from chromemodel.fusion.speakers import Speakers, open_speakers
 from chromeprep.format import GeneTable, Panel
 
 PANEL_ONLY = "panel mean (no model)"
-VARIABLE = "variable in the panel"
-SURE = "not uncertain"
 
 
 class Tested(NamedTuple):
@@ -110,7 +108,7 @@ def panel_scores(name: str, told: Told, panel: Panel, tested: Tested) -> list[Sc
         (fused_name(name), part, told.probability, rows),
         (name, f"{part}, {VARIABLE}", told.marks, variable),
         (fused_name(name), f"{part}, {VARIABLE}", told.probability, variable),
-        (fused_name(name), f"{part}, {SURE}", told.probability, rows & ~told.uncertain),
+        (fused_name(name), f"{part}, {CERTAIN}", told.probability, rows & ~told.uncertain),
     ]
     return _scored(found, tested.genes)
 
@@ -165,7 +163,7 @@ def _uncertain_words(name: str, told: Told, tested: Tested) -> str:
     share = told.uncertain[tested.rows].mean()
     return (
         f"{fused_name(name)}: {share:.1%} of the genes ({tested.part}) are uncertain; on the "
-        f"source's validation genes {CERTAIN:.0%} of the calls of such as are not were right"
+        f"source's validation genes {SURE:.0%} of the calls of such as are not were right"
     )
 
 
