@@ -57,6 +57,10 @@ class Evidence(NamedTuple):
         """Whether the labels of this very file trained the run."""
         return _is(self.path, self.config.source)
 
+    def in_panel(self, rows: NDArray[np.bool_]) -> int:
+        """Return how many of some genes (genes,) the run's panel told something of."""
+        return 0 if self.speakers is None else self.speakers.known(self.genes, rows)
+
     @property
     def own(self) -> NDArray[Any]:
         """The probability (genes,) of the run itself."""

@@ -108,9 +108,8 @@ def evaluate_run(
     own = _own_panel(run, panel, others)
     evidence = gather(run, data, marks=marks, device=device, threads=threads, panel=own)
     config, genes, near = evidence.config, evidence.genes, evidence.near
-    speakers = evidence.speakers
-    if others is None and speakers is not None:
-        others = speakers.panel
+    if others is None and evidence.speakers is not None:
+        others = evidence.speakers.panel
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
     scores, all_seen = [], []
@@ -118,9 +117,7 @@ def evaluate_run(
         seen = seen_of(
             config, near, genes, name, rows,
             here=evidence.here, target=evidence.target,
-        )  # fmt: skip
-        if speakers is not None:
-            seen = seen._replace(panel=speakers.known(genes, rows))
+        )._replace(panel=evidence.in_panel(rows))  # fmt: skip
         all_seen.append(seen)
         if data is not None and seen.protocol != "new-genes":
             logger.warning(warning_words(seen, evidence.path))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chromemodel.adapt.protocol import TEST_PART, Adapted, adapt_model
 from chromemodel.config import FileRecord, PanelChoice, Split, TrainConfig, from_json, to_json
+from chromemodel.evaluate.compare import compare_runs
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
@@ -173,7 +174,7 @@ def test_the_better_evidence_wins(known: float, strength: float, least: float, m
 
 def test_marks_that_lean_to_one_side_are_centred() -> None:
     whole = made_panel(0.5, genes=2000)
-    genes, marks = halves(whole, 1)
+    genes, marks = halves(whole, 2)
     others = whole.without(["A", "A2", "B"])
     model = fit_panel_model(others)
     fusion = fit_fusion(model, others, genes, marks, "s.h5")
@@ -185,7 +186,7 @@ def test_marks_that_lean_to_one_side_are_centred() -> None:
     # A file of genes that are mostly high does not look like marks that lean.
     high = straight.panel > 0.7
     some = fusion.tell(marks[high], others, genes.take(high))
-    assert np.abs(some.probability - straight.probability[high]).mean() < 0.03
+    assert np.abs(some.probability - straight.probability[high]).mean() < 0.01
 
 
 def test_validation_genes_must_be_in_the_panel(panel: Panel) -> None:
@@ -402,6 +403,10 @@ def test_a_run_on_one_file_is_carried_to_another(
     assert carried.seen[0].to_json()["expression_in_panel"] > 0
     apart = found(carried.scores, "test genes (unseen in training), variable in the panel")
     assert "random_forest + panel" in apart
+    plain = train_model(world[0], tmp_path / "plain", model="random_forest")
+    compared = compare_runs(tmp_path / "run", plain.path, world[1], replicates=0)
+    assert compared.scores[0].metrics.auroc > compared.scores[1].metrics.auroc
+    assert [seen.panel > 0 for seen in compared.seen] == [True, False]
 
 
 def test_damaged_fusions_are_told(adapted: Adapted, tmp_path: Path) -> None:
