@@ -17,7 +17,7 @@ from chromeprep._version import __version__
 if TYPE_CHECKING:
     from chromemodel.adapt import METHODS
     from chromemodel.adapt.protocol import adapt_model
-    from chromemodel.config import Normalisation, RunConfig, Split, TrainConfig
+    from chromemodel.config import Normalisation, PanelChoice, RunConfig, Split, TrainConfig
     from chromemodel.evaluate.metrics import Metrics, Score, binary_metrics
     from chromemodel.evaluate.predict import predict_genes
     from chromemodel.evaluate.runs import evaluate_run
@@ -31,6 +31,7 @@ _LAZY = {
     "MODELS": "chromemodel.models",
     "Metrics": "chromemodel.evaluate.metrics",
     "Normalisation": "chromemodel.config",
+    "PanelChoice": "chromemodel.config",
     "Run": "chromemodel.train.checkpoint",
     "RunConfig": "chromemodel.config",
     "Score": "chromemodel.evaluate.metrics",
@@ -50,6 +51,7 @@ __all__ = [
     "MODELS",
     "Metrics",
     "Normalisation",
+    "PanelChoice",
     "Run",
     "RunConfig",
     "Score",

@@ -219,6 +219,33 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class PanelChoice:
+    """Which panel of other cell types stands beside the marks (``docs/fusion.md``).
+
+    Source and target are always left out of it, and ``leave_out`` as well; with ``relatives`` also
+    the cell types that are nearly the same as one of these.
+    """
+
+    path: str
+    leave_out: tuple[str, ...] = ()
+    relatives: bool = True
+
+
+@dataclass(frozen=True)
+class PanelRecord:
+    """A panel that a run was made with: by its ``digest`` it is known again wherever it lies.
+
+    ``cell_types`` were asked; ``left_out`` are all others that it holds.
+    """
+
+    path: str
+    digest: str
+    cell_types: tuple[str, ...]
+    left_out: tuple[str, ...]
+    relatives: bool
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where and when a run was made: the only part that differs between equal runs."""
 
@@ -250,6 +277,7 @@ class RunConfig:
     source: FileRecord
     target: FileRecord | None
     provenance: Provenance
+    panel: PanelRecord | None = field(default=None, metadata=_NEW)
     format: str = RUN_FORMAT
     version: int = 1
     more_sources: tuple[FileRecord, ...] = field(default=(), metadata=_NEW)
@@ -268,9 +296,9 @@ class RunConfig:
 def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
-    Version 2 added several sources and mark dropout.
+    Version 2 added several sources, mark dropout and the panel.
     """
-    return 2 if config.more_sources or config.training.mark_dropout else 1
+    return 2 if config.more_sources or config.training.mark_dropout or config.panel else 1
 
 
 def to_json(value: Any) -> Any:

@@ -21,6 +21,7 @@ from chromemodel.config import (
     Component,
     Normalisation,
     NormaliseRule,
+    PanelChoice,
     RunConfig,
     Split,
     TrainConfig,
@@ -53,6 +54,7 @@ from chromemodel.evaluate.predictions import (
     selection_notes,
 )
 from chromemodel.evaluate.seen import Seen, seen_of, selection_words, sources_note, target_words
+from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet
 from chromemodel.train.checkpoint import (
@@ -123,6 +125,7 @@ def adapt_model(
     transform: Transform = "none",
     split: Split | None = None,
     training: TrainConfig | None = None,
+    panel: PanelChoice | None = None,
     baseline: bool = True,
     force: bool = False,
     command: Sequence[str] = (),
@@ -141,9 +144,11 @@ def adapt_model(
         The run folder of the adapted run; ``out/source_only`` is the other.
     method, method_options
         A registered method and some of its options.
-    model, options, marks, window_bp, normalise, transform, training, baseline, force, command
+    model, options, marks, window_bp, normalise, transform, training, panel, baseline
         As for `chromemodel.train_model`; statistics and quantiles of training genes are those of
         the source's.
+    force, command
+        Likewise.
     split
         Its fractions and seed; 0.1 of the source validates, half of the target adapts by default.
     on_epoch
@@ -200,6 +205,12 @@ def adapt_model(
         raise InputError(
             "no gene in the adapting part", path=target, hint="raise --target-fraction"
         )
+    if panel is not None and split.validation_fraction == 0:
+        raise ChromeError(
+            "marks and panel are weighed on validation genes, and none are held out",
+            hint="raise --validation-fraction",
+        )
+    beside = put_beside(panel, near.files, far.record)
     rule = near.fitted(Normalisation(normalise, transform=transform), train)
     near_x, far_x = near.normalised(rule), far.normalised(rule)
     config = RunConfig(
@@ -214,6 +225,7 @@ def adapt_model(
         target=far.record,
         provenance=provenance(command),
         more_sources=near.records[1:],
+        panel=None if beside is None else beside.speakers.record,
     )
     test = labelled(far) & (halves == TEST)
     scored = len(np.unique(far.genes.label[test])) == 2
@@ -223,6 +235,9 @@ def adapt_model(
     seen = seen_of(
         config, merged, far.genes, "test genes of the target", of_test, here=False, target=True
     )
+    tested = Tested(far.genes, of_test, TEST_PART)
+    if beside is not None:
+        seen = seen._replace(panel=beside.speakers.known(far.genes, of_test))
     lookup = source_expression(merged, far.genes)
     notes: tuple[str, ...] = (
         *adapt_notes(config, seen, agreement, scored, int(validation.sum())),
@@ -230,6 +245,8 @@ def adapt_model(
     )
     if scored:
         notes += missing_words(lookup, test, TEST_PART)
+    if beside is not None:
+        notes += beside.words(tested)
 
     validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
@@ -260,15 +277,26 @@ def adapt_model(
                 fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
             net.to(device)
             probability = predict_probability(net, far_x, device)
+            near_probability = (
+                None if beside is None else predict_probability(net, near_x[validation], device)
+            )
         predictions = Predictions(far.genes, probability, halves)
         told = (
             target_words(one.name),
             *call_notes(one.name, "test genes of the target", probability[halves == TEST]),
         )
+        scores, fusion = score(one.name, probability), None
+        if beside is not None and near_probability is not None:
+            fused = fuse(
+                beside, one.name, near.rows.take(validation), near_probability, tested,
+                probability, sources[0],
+            )  # fmt: skip
+            fusion, told, scores = fused.fusion, (*told, *fused.notes), scores + fused.scores
+            predictions = predictions._replace(probability=fused.told.probability, told=fused.told)
         return _Outcome(
             Finished(
-                replace(config, method=one), net, fit, way.columns, score(one.name, probability),
-                (*notes, *told), predictions, None if np.isnan(agreement) else agreement,
+                replace(config, method=one), net, fit, way.columns, scores,
+                (*notes, *told), predictions, None if np.isnan(agreement) else agreement, fusion,
             ),
             fit,
         )  # fmt: skip
@@ -284,6 +312,8 @@ def adapt_model(
         scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
     if lookup.found[test].any():
         scores += score(lookup.name, lookup.score)
+    if beside is not None:
+        scores += trivial_scores(beside.speakers.panel, tested)
     told = dict.fromkeys(note for one in outcomes.values() for note in one.finished.notes)
     with run_folder(folder_out) as folder:
         # The adapted run's metrics hold all of the table.

@@ -13,7 +13,14 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from chromemodel.config import NormaliseRule, Optimizer, TrainConfig, Transform, parse_options
+from chromemodel.config import (
+    NormaliseRule,
+    Optimizer,
+    PanelChoice,
+    TrainConfig,
+    Transform,
+    parse_options,
+)
 from chromemodel.models import MODELS
 from chromemodel.registry import Registry
 
@@ -192,6 +199,45 @@ def check_named(marks: Sequence[str], available: Sequence[str]) -> None:
     """
     if marks and available:
         raise click.UsageError("--mark and --marks-available: the second names all that is used")
+
+
+panel_options = in_order(
+    click.option(
+        "--panel",
+        metavar="PANEL.h5",
+        help="Predict with a panel of other cell types (`chromeprep panel`) beside the marks; the "
+        "cell types of the files are left out of it.",
+    ),
+    click.option(
+        "--panel-leave-out",
+        multiple=True,
+        metavar="NAME",
+        help="Leave this cell type out of the panel as well; repeat for more.",
+    ),
+    click.option(
+        "--panel-leave-out-like/--panel-keep-like",
+        "panel_relatives",
+        default=True,
+        help="Leave out also what is nearly the same as these (default), or keep it.",
+    ),
+)
+
+
+def panel_choice(
+    panel: str | None, leave_out: Sequence[str], relatives: bool
+) -> PanelChoice | None:
+    """Return which panel was chosen, None without one.
+
+    Raises
+    ------
+    click.UsageError
+        Where something is to be left out of no panel.
+    """
+    if panel is None:
+        if leave_out or not relatives:
+            raise click.UsageError("--panel-leave-out and --panel-keep-like need a --panel")
+        return None
+    return PanelChoice(panel, tuple(leave_out), relatives)
 
 
 def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:

@@ -17,6 +17,8 @@ from chromemodel.cli._options import (
     json_option,
     model_options,
     option_name,
+    panel_choice,
+    panel_options,
     run_option,
     training_config,
     training_options,
@@ -80,6 +82,7 @@ _SPLIT = Split()
 @model_options
 @training_options
 @compute_options
+@panel_options
 @baseline_option
 @json_option
 @force_option
@@ -99,6 +102,9 @@ def command(
     window_bp: int | None,
     normalise: Any,
     transform: Any,
+    panel: str | None,
+    panel_leave_out: tuple[str, ...],
+    panel_relatives: bool,
     baseline: bool,
     as_json: bool,
     force: bool,
@@ -125,6 +131,7 @@ def command(
             setting = [f"{key}={value}"]
             method_options |= chosen_options(METHODS, method, setting, option_name(key))
     options = chosen_options(MODELS, model, settings, "--set")
+    beside = panel_choice(panel, panel_leave_out, panel_relatives)
 
     from chromemodel.adapt.protocol import adapt_model
     from chromemodel.cli._report import EpochReporter, score_table
@@ -154,6 +161,7 @@ def command(
             transform=transform,
             split=split,
             training=training,
+            panel=beside,
             baseline=baseline,
             force=force,
             command=("chromemodel", *sys.argv[1:]),

@@ -25,7 +25,8 @@ from chromemodel.cli._options import (
 @click.option(
     "--panel",
     metavar="PANEL.h5",
-    help="Score genes that are on in some cell types of a panel and off in others apart.",
+    help="Score genes that are on in some cell types of a panel and off in others apart; by "
+    "default those of the panel that RUN was trained with.",
 )
 @bootstrap_option
 @click.option(

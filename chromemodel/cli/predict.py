@@ -26,6 +26,11 @@ from chromemodel.cli._options import (
 )
 @mark_option
 @available_option
+@click.option(
+    "--panel",
+    metavar="PANEL.h5",
+    help="Where the panel lies that RUN was trained with.  [default: where it was then]",
+)
 @compute_options
 @force_option
 def command(
@@ -34,6 +39,7 @@ def command(
     out: str,
     marks: tuple[str, ...],
     available: tuple[str, ...],
+    panel: str | None,
     device: str,
     threads: int | None,
     force: bool,
@@ -41,7 +47,9 @@ def command(
     """Predict every gene of FILE.h5 by a trained RUN.
 
     The table has gene_id, gene_name, chrom, tss (0-based), strand, probability of high expression,
-    call (1 at a probability of 0.5 or more) and label (-1 where unknown).
+    call (1 at a probability of 0.5 or more) and label (-1 where unknown). Where RUN was trained
+    with a panel, also whether the call is uncertain (0 or 1), and the probability by the marks
+    alone and by the panel alone, which is empty for genes that it lacks.
     """
     check_named(marks, available)
 
@@ -54,6 +62,7 @@ def command(
         None if to_stdout else out,
         marks=marks,
         available=available,
+        panel=panel,
         device=device,
         threads=threads,
         force=force,

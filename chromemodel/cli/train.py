@@ -14,6 +14,8 @@ from chromemodel.cli._options import (
     force_option,
     json_option,
     model_options,
+    panel_choice,
+    panel_options,
     run_option,
     training_config,
     training_options,
@@ -50,6 +52,7 @@ from chromemodel.models import MODELS
 )
 @training_options
 @compute_options
+@panel_options
 @baseline_option
 @json_option
 @force_option
@@ -65,6 +68,9 @@ def command(
     split_rule: Any,
     validation_chromosomes: tuple[str, ...],
     test_chromosomes: tuple[str, ...],
+    panel: str | None,
+    panel_leave_out: tuple[str, ...],
+    panel_relatives: bool,
     baseline: bool,
     as_json: bool,
     force: bool,
@@ -87,6 +93,7 @@ def command(
             test_chromosomes=test_chromosomes,
         )
     options = chosen_options(MODELS, model, settings, "--set")
+    beside = panel_choice(panel, panel_leave_out, panel_relatives)
 
     from chromemodel.cli._report import EpochReporter, score_table
     from chromemodel.train.single import train_model
@@ -105,6 +112,7 @@ def command(
             transform=transform,
             split=split,
             training=training,
+            panel=beside,
             baseline=baseline,
             force=force,
             command=("chromemodel", *sys.argv[1:]),

@@ -7,8 +7,9 @@ alone. To look up, every gene has one row that says what the files say of it tog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,16 @@ class Sources:
     def label(self) -> NDArray[np.int8]:
         """The label of each row, shape (genes,)."""
         return np.concatenate([one.genes.label for one in self.files])
+
+    @property
+    def rows(self) -> GeneTable:
+        """The genes of each row; extra columns, which files may not share, are left out."""
+        tables = [one.genes for one in self.files]
+        names = [entry.name for entry in fields(GeneTable) if entry.name != "extra"]
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(table, name) for table in tables]) for name in names
+        }
+        return GeneTable(**columns)
 
     def parts(self, split: Split) -> Parts:
         """Return the part of each row, shape (genes,): by gene id, so the same in all files."""

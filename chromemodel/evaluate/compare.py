@@ -128,7 +128,7 @@ def _seen(run: Path, evidence: Evidence, rows: NDArray[np.bool_]) -> Seen:
     seen = seen_of(
         evidence.config, evidence.near, evidence.genes, evidence.parts[0][0], rows,
         here=evidence.here, target=evidence.target,
-    )  # fmt: skip
+    )._replace(panel=evidence.in_panel(rows))  # fmt: skip
     if seen.protocol == "training-genes":
         raise MismatchError(
             f"was trained on labels of {evidence.path} itself, of {seen.known:,} of the "

@@ -16,7 +16,9 @@ from chromemodel.data.dataset import GeneSignals, check_classes, labelled
 from chromemodel.data.sources import merge_genes
 from chromemodel.data.splits import TEST, split_genes, split_target
 from chromemodel.evaluate.lookup import Lookup, source_expression
-from chromemodel.evaluate.predict import ask, read_for
+from chromemodel.evaluate.predict import ask, panel_of, read_for, speaking
+from chromemodel.fusion.speakers import Speakers
+from chromemodel.fusion.steps import PANEL_ONLY, fused_name, mean_rank
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import FormatError, RunError
 from chromeprep.format import GeneTable, read_description
@@ -36,8 +38,9 @@ class Evidence(NamedTuple):
 
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
     the labels the run was trained on (of several files, merged), None where one is gone;
-    ``lookup`` is what they say alone, None where they are those of the very file;
-    ``signals`` are what ``run`` was asked of.
+    ``lookup`` is what they say alone, None where they are those of the very file; ``signals`` are
+    what ``run`` was asked of. ``speakers`` are the cell types of the run's panel that spoke, and
+    ``certain`` (genes,) whether the run takes its call as such; both are None where it has none.
     """
 
     path: Path
@@ -49,11 +52,17 @@ class Evidence(NamedTuple):
     lookup: Lookup | None
     run: Run
     signals: GeneSignals
+    speakers: Speakers | None = None
+    certain: NDArray[np.bool_] | None = None
 
     @property
     def here(self) -> bool:
         """Whether the labels of this very file trained the run."""
         return any(_is(self.path, one) for one in self.config.sources)
+
+    def in_panel(self, rows: NDArray[np.bool_]) -> int:
+        """Return how many of some genes (genes,) the run's panel told something of."""
+        return 0 if self.speakers is None else self.speakers.known(self.genes, rows)
 
     @property
     def own(self) -> NDArray[Any]:
@@ -75,8 +84,12 @@ def gather(
     available: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
+    panel: str | Path | None = None,
 ) -> Evidence:
-    """Ask a run, and what stands beside it, for all genes of a file; as `evaluate_run`."""
+    """Ask a run, and what stands beside it, for all genes of a file; as `evaluate_run`.
+
+    ``panel`` is where the run's own panel lies, by default where it was in training.
+    """
     loaded = read_run(run)
     config = loaded.config
     runs = [loaded]
@@ -102,18 +115,26 @@ def gather(
     parts = _parts(config, signals, own_only=data is None)
     for name, rows in parts:
         check_classes(signals.genes.label, rows, name, path)
-    opinions = [
-        Opinion(_name(one.config), ask(one, signals, device=device, threads=threads).probability)
-        for one in runs
-    ]
+    speakers = speaking(loaded, signals, panel_of(loaded, panel))
+    opinions: list[Opinion] = []
+    certain = None
+    for one in runs:
+        said = ask(one, signals, speakers, device=device, threads=threads)
+        if said.told is not None:
+            opinions.append(Opinion(_marks_name(one.config), said.told.marks))
+            certain = ~said.told.uncertain  # of the run itself, which is the last
+        opinions.append(Opinion(_name(one.config), said.probability))
+    if speakers is not None:
+        opinions.append(Opinion(PANEL_ONLY, mean_rank(speakers.panel, signals.genes)))
     here = any(_is(path, one) for one in config.sources)
     near = signals.genes if here else _source_genes(config.sources)
     lookup = None if here or near is None else source_expression(near, signals.genes)
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
     return Evidence(
-        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, loaded, signals
-    )
+        path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, loaded, signals,
+        speakers, certain,
+    )  # fmt: skip
 
 
 def _is(path: Path, record: FileRecord) -> bool:
@@ -171,4 +192,9 @@ def _parts(
 
 
 def _name(config: RunConfig) -> str:
+    name = _marks_name(config)
+    return name if config.panel is None else fused_name(name)
+
+
+def _marks_name(config: RunConfig) -> str:
     return config.model.name if config.kind == "train" else config.method.name

@@ -97,13 +97,16 @@ def _figure(evidence: Evidence) -> Figure:
 def _styles(evidence: Evidence) -> list[dict[str, Any]]:
     """Return how to draw each opinion: the run in front, a lookup in grey."""
     styles: list[dict[str, Any]] = []
+    colours = iter((COLOURS[0], *COLOURS[2:]))
     for one in evidence.opinions:
         if evidence.lookup is not None and one.name == evidence.lookup.name:
             styles.append({"color": GREY, "ls": (0, (4, 2)), "lw": 1.2, "zorder": 2, "marker": "s"})
         elif one.probability is evidence.own:
             styles.append({"color": COLOURS[1], "ls": "-", "lw": 1.8, "zorder": 4, "marker": "o"})
         else:
-            styles.append({"color": COLOURS[0], "ls": "-", "lw": 1.3, "zorder": 3, "marker": "D"})
+            styles.append(
+                {"color": next(colours), "ls": "-", "lw": 1.3, "zorder": 3, "marker": "D"}
+            )
     return styles
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from chromemodel.data.dataset import GeneSignals, read_signals
 from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.fusion.speakers import Speakers, find_panel, speakers_for
 from chromemodel.train.checkpoint import Run, check_outside_runs, read_run
 from chromemodel.train.device import computing, pick_device
-from chromeprep.format import atomic_file, check_writable
+from chromeprep.errors import ChromeError
+from chromeprep.format import Panel, atomic_file, check_writable
+
+logger = logging.getLogger(__name__)
 
 
 def predict_genes(
@@ -19,6 +24,7 @@ def predict_genes(
     *,
     marks: Sequence[str] = (),
     available: Sequence[str] = (),
+    panel: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
     force: bool = False,
@@ -39,6 +45,8 @@ def predict_genes(
     available
         Of the run's marks, those to predict from; by default those of the file. Only of a run
         trained with mark dropout.
+    panel
+        Where the panel lies that the run was made with; by default where it was then.
 
     Raises
     ------
@@ -46,13 +54,24 @@ def predict_genes(
         Where an input is wrong or does not fit.
     OutputError
         Where the table cannot be written, or would lie in a run folder.
+    ChromeError
+        Where a panel is named, and the run was made without.
     """
     if out is not None:
         check_outside_runs(out, run)
         check_writable(out, force=force, inputs=[data])
     loaded = read_run(run)
+    if panel is not None and loaded.config.panel is None:
+        raise ChromeError(
+            f"{loaded.path} was trained without a panel and cannot use one",
+            hint="train with --panel",
+        )
+    whole = panel_of(loaded, panel)
     signals = read_for(loaded, data, marks=marks, available=available)
-    predictions = ask(loaded, signals, device=device, threads=threads)
+    speakers = speaking(loaded, signals, whole)
+    for note in () if speakers is None else speakers.notes:
+        logger.warning("%s", note)
+    predictions = ask(loaded, signals, speakers, device=device, threads=threads)
     if out is not None:
         with atomic_file(out) as temporary:
             predictions.write(temporary)
@@ -74,12 +93,35 @@ def read_for(
     )
 
 
+def panel_of(run: Run, given: str | Path | None = None) -> Panel | None:
+    """Read the panel that a run was made with, None where it was made without; as `find_panel`."""
+    record = run.config.panel
+    return None if record is None else find_panel(record, run.path, given)
+
+
+def speaking(run: Run, signals: GeneSignals, whole: Panel | None) -> Speakers | None:
+    """Return who of a run's panel may speak of a file, None without a panel."""
+    record = run.config.panel
+    if record is None or whole is None:
+        return None
+    known = [one.cell_type for one in (*run.config.sources, run.config.target) if one is not None]
+    return speakers_for(whole, record, signals.record, known)
+
+
 def ask(
-    run: Run, signals: GeneSignals, *, device: str = "cpu", threads: int | None = None
+    run: Run,
+    signals: GeneSignals,
+    speakers: Speakers | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
 ) -> Predictions:
-    """Predict the genes of signals that fit the run."""
+    """Predict the genes of signals that fit the run, with those of its panel that may speak."""
     place = pick_device(device)
     with computing(threads):
         x = signals.normalised(run.config.normalisation)
         probability = predict_probability(run.model.to(place), x, place)
-    return Predictions(signals.genes, probability)
+    if run.fusion is None or speakers is None:
+        return Predictions(signals.genes, probability)
+    told = run.fusion.tell(probability, speakers.panel, signals.genes)
+    return Predictions(signals.genes, told.probability, told=told)

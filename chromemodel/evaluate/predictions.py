@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.metrics import call
+from chromemodel.fusion.combine import Told
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.loop import high_probability, predict_logits
 from chromeprep.format import GeneTable
@@ -18,21 +19,39 @@ from chromeprep.format import GeneTable
 # Fewer held-out genes than this rank epochs by chance: the AUROC of 50 is known to about 0.08.
 FEW_GENES = 50
 COLUMNS = ("gene_id", "gene_name", "chrom", "tss", "strand", "probability", "call", "label")
+#: More of them, of a run with a panel beside the marks.
+TOLD = ("uncertain", "marks_probability", "panel_probability")
 
 
 class Predictions(NamedTuple):
-    """``probability`` (genes,) of label 1, and the ``part`` (genes,) of each gene, or None."""
+    """What is said of each gene.
+
+    Attributes
+    ----------
+    genes
+        Of the file.
+    probability
+        Shape (genes,), of label 1.
+    part
+        Shape (genes,): the part of each gene, or None.
+    told
+        What marks and panel said, where a panel stands beside the marks; `probability` is its.
+    """
 
     genes: GeneTable
     probability: NDArray[np.float32]
     part: NDArray[np.object_] | None = None
+    told: Told | None = None
 
     def lines(self) -> Iterator[str]:
         """Return the lines of a tab-separated table, the header first.
 
         Probabilities have the digits that give the same float32 again; ``tss`` is 0-based.
+        ``panel_probability`` is empty where the panel does not know the gene.
         """
-        yield "\t".join(COLUMNS if self.part is None else (*COLUMNS, "part")) + "\n"
+        more = () if self.told is None else TOLD
+        part = () if self.part is None else ("part",)
+        yield "\t".join((*COLUMNS, *more, *part)) + "\n"
         genes = self.genes
         calls = call(self.probability)
         for row in range(len(genes)):
@@ -46,6 +65,10 @@ class Predictions(NamedTuple):
                 calls[row],
                 genes.label[row],
             ]
+            if self.told is not None:
+                said = self.told.panel[row]
+                fields += [int(self.told.uncertain[row]), self.told.marks[row]]
+                fields.append("" if np.isnan(said) else said)
             if self.part is not None:
                 fields.append(self.part[row])
             yield "\t".join(str(field) for field in fields) + "\n"

@@ -28,8 +28,11 @@ from chromemodel.evaluate.seen import (
 )
 from chromemodel.evaluate.subsets import gene_subsets, variable_in
 from chromemodel.evaluate.uncertainty import bootstrap
+from chromemodel.fusion.speakers import panel_digest
+from chromemodel.fusion.steps import Tested, known_words
 from chromemodel.models import MODELS
-from chromeprep.format import read_panel
+from chromemodel.train.checkpoint import read_config
+from chromeprep.format import Panel, read_panel
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +102,8 @@ def evaluate_run(
         As for `predict_genes`.
     panel
         A panel file; genes that are high in some of its cell types and low in others are then
-        scored on their own as well.
+        scored on their own as well. By default that of the run, where it has one; given, it is
+        also where the run's own lies, if it is the same.
     replicates
         Of the bootstrap for intervals; 0: none.
 
@@ -111,8 +115,13 @@ def evaluate_run(
         Where the file or the panel is wrong, does not fit or has no labels.
     """
     others = None if panel is None else read_panel(panel)
-    evidence = gather(run, data, marks=marks, available=available, device=device, threads=threads)
+    own = _own_panel(run, panel, others)
+    evidence = gather(
+        run, data, marks=marks, available=available, device=device, threads=threads, panel=own
+    )
     config, genes, near = evidence.config, evidence.genes, evidence.near
+    if others is None and evidence.speakers is not None:
+        others = evidence.speakers.panel
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
     scores, all_seen = [], []
@@ -120,11 +129,12 @@ def evaluate_run(
         seen = seen_of(
             config, near, genes, name, rows,
             here=evidence.here, target=evidence.target,
-        )  # fmt: skip
+        )._replace(panel=evidence.in_panel(rows))  # fmt: skip
         all_seen.append(seen)
         if data is not None and seen.protocol != "new-genes":
             logger.warning(warning_words(seen, evidence.path))
-        for words, subset in gene_subsets(np.where(rows, genes.label, -1), before, variable):
+        label = np.where(rows, genes.label, -1)
+        for words, subset in gene_subsets(label, before, variable, evidence.certain):
             part = f"{name}, {words}" if words else name
             scores += [
                 _score(opinion, part, genes.label, subset, replicates)
@@ -137,6 +147,14 @@ def evaluate_run(
     return Evaluation(
         tuple(scores), tuple(all_seen), agreement, _notes(evidence, all_seen, agreement), evidence
     )
+
+
+def _own_panel(run: str | Path, path: str | Path | None, panel: Panel | None) -> Path | None:
+    """Return the path of a panel that was named if it is the run's, else None."""
+    record = None if panel is None else read_config(Path(run)).panel
+    if record is None or panel is None or path is None:
+        return None
+    return Path(path) if panel_digest(panel) == record.digest else None
 
 
 def _score(
@@ -165,6 +183,10 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
     fitter = MODELS.entry(config.model.name).fitter
     notes.append(selection_words(config.split, config.training, fitter))
     notes.append(f"normalisation: {config.normalisation.words}")
+    if evidence.speakers is not None:
+        name, rows = evidence.parts[0]
+        notes += evidence.speakers.notes
+        notes.append(known_words(evidence.speakers, Tested(evidence.genes, rows, name)))
     if agreement is not None:
         notes.append(agreement_words(agreement, config.source_words))
     if evidence.lookup is not None:

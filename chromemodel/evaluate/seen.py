@@ -45,6 +45,8 @@ class Seen(NamedTuple):
         Where the labels were from.
     adapting
         Of them, those whose signal in the scored file adapted the run, without labels.
+    panel
+        Of them, those whose expression in a panel of other cell types is a part of the prediction.
     """
 
     part: str
@@ -53,6 +55,7 @@ class Seen(NamedTuple):
     here: bool
     cell_type: str
     adapting: int = 0
+    panel: int = 0
 
     @property
     def protocol(self) -> Protocol:
@@ -70,6 +73,7 @@ class Seen(NamedTuple):
             "labels_seen_in_training": self.known,
             "labels_seen_in": self.cell_type,
             "signal_adapted_to": self.adapting,
+            "expression_in_panel": self.panel,
         }
 
     @property
@@ -89,6 +93,8 @@ class Seen(NamedTuple):
         told = f"protocol {self.protocol}: {told} seen in training"
         if self.adapting:
             told += f"; the signal of {self.adapting:,} adapted the run (transductive)"
+        if self.panel:
+            told += f"; the expression of {self.panel:,} in other cell types is known (panel)"
         return told
 
 

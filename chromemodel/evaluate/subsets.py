@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromeprep.format import GeneTable, Panel
+from chromeprep.format.panel import Rows
+
+VARIABLE = "variable in the panel"
+CERTAIN = "not uncertain"
 
 
 class Subset(NamedTuple):
@@ -21,6 +25,7 @@ def gene_subsets(
     label: NDArray[Any],
     source_label: NDArray[Any] | None = None,
     variable: NDArray[np.bool_] | None = None,
+    certain: NDArray[np.bool_] | None = None,
 ) -> list[Subset]:
     """Return all labelled genes, and of them those that no look at another cell type answers.
 
@@ -35,6 +40,8 @@ def gene_subsets(
     variable
         Shape (genes,); whether a gene is on in some cell types of a panel and off in others
         (`variable_in`).
+    certain
+        Shape (genes,); whether a run with a panel beside the marks takes its call as certain.
 
     Examples
     --------
@@ -49,7 +56,9 @@ def gene_subsets(
         differs = known & (source_label >= 0) & (label != source_label)
         subsets.append(Subset("label differs from the source", differs))
     if variable is not None:
-        subsets.append(Subset("variable in the panel", known & variable))
+        subsets.append(Subset(VARIABLE, known & variable))
+    if certain is not None:
+        subsets.append(Subset(CERTAIN, known & certain))
     return [one for one in subsets if len(np.unique(label[one.rows])) == 2]
 
 
@@ -58,6 +67,10 @@ def variable_in(panel: Panel, genes: GeneTable) -> NDArray[np.bool_]:
 
     Genes that the panel does not know are none of them.
     """
-    keys = genes.gene_name if panel.gene_keys == "symbol" else genes.gene_id
-    rows = panel.rows_of(keys)
+    rows = rows_in(panel, genes)
     return rows.found & panel.variable_genes()[rows.row]
+
+
+def rows_in(panel: Panel, genes: GeneTable) -> Rows:
+    """Look the genes of a file up in a panel, by what the panel names them by."""
+    return panel.rows_of(genes.gene_name if panel.gene_keys == "symbol" else genes.gene_id)

@@ -2,7 +2,8 @@
 
 A run folder holds ``config.json`` (`RunConfig`), ``weights.safetensors``, ``history.csv``,
 ``metrics.json`` and ``predictions.tsv``; and where the normalisation has quantiles,
-``quantiles.safetensors``, which belong to the configuration. Nothing in it is ever unpickled.
+``quantiles.safetensors``, which belong to the configuration; with a panel beside the marks,
+``fusion.json``. Nothing in it is ever unpickled.
 Times and versions stand only under ``provenance`` of the configuration: all else is the same, byte
 for byte, for the same seed on the same machine.
 """
@@ -38,6 +39,8 @@ from chromemodel.config import (
 from chromemodel.data.quantiles import read_quantiles, write_quantiles
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import Predictions
+from chromemodel.fusion.combine import Fusion
+from chromemodel.fusion.store import read_fusion, write_fusion
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.device import seeded
@@ -57,11 +60,15 @@ SOURCE_ONLY = "source_only"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run folder that was read; ``model`` is on the CPU, ready to predict."""
+    """A run folder that was read; ``model`` is on the CPU, ready to predict.
+
+    ``fusion`` is None where no panel stands beside the marks.
+    """
 
     path: Path
     config: RunConfig
     model: ChromeNet
+    fusion: Fusion | None = None
 
     @property
     def known(self) -> FileRecord:
@@ -84,6 +91,7 @@ class Finished(NamedTuple):
     notes: Sequence[str]
     predictions: Predictions
     label_agreement: float | None = None
+    fusion: Fusion | None = None
 
 
 def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Path]) -> Path:
@@ -191,6 +199,8 @@ def write_run(folder: Path, finished: Finished) -> None:
     if normalisation.rule == "quantile":
         marks = finished.config.layout.marks
         write_quantiles(folder / QUANTILES, marks, normalisation.quantiles)
+    if finished.fusion is not None:
+        write_fusion(folder, finished.fusion)
     _write_history(folder / HISTORY, finished.fit, finished.columns)
     summary = {
         "best_epoch": finished.fit.best_epoch,
@@ -240,7 +250,7 @@ def read_run(path: str | Path) -> Run:
     except OSError as error:
         raise RunError(f"cannot be read: {error.strerror or error}", path=weights) from error
     model.eval()
-    return Run(folder, config, model)
+    return Run(folder, config, model, None if config.panel is None else read_fusion(folder))
 
 
 def read_config(folder: Path) -> RunConfig:

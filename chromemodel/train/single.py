@@ -21,6 +21,7 @@ from chromemodel.config import (
     Layout,
     Normalisation,
     NormaliseRule,
+    PanelChoice,
     RunConfig,
     Split,
     TrainConfig,
@@ -46,6 +47,7 @@ from chromemodel.evaluate.predictions import (
     predict_probability,
     selection_notes,
 )
+from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet, ClassicalNet
 from chromemodel.registry import Fitter
@@ -87,6 +89,7 @@ def train_model(
     transform: Transform = "none",
     split: Split | None = None,
     training: TrainConfig | None = None,
+    panel: PanelChoice | None = None,
     baseline: bool = True,
     force: bool = False,
     command: Sequence[str] = (),
@@ -114,6 +117,8 @@ def train_model(
         Random thirds by the seed of `training` by default.
     training
         Optimizer, epochs, seed, device; by default the recipe of the model.
+    panel
+        A panel of other cell types to predict with, beside the marks; see ``docs/fusion.md``.
     baseline
         Fit a logistic regression beside the model (which it may be itself).
     force
@@ -127,7 +132,7 @@ def train_model(
     ------
     FormatError, MismatchError, InputError
         Where the file is wrong, cannot be split so, has no labels of both classes in each part, or
-        negative values for ``log1p``.
+        negative values for ``log1p``; where the panel does not fit (`chromemodel.fusion`).
     OutputError
         Where the folder cannot be written.
     ValueError
@@ -152,6 +157,7 @@ def train_model(
     rule = signals.fitted(Normalisation(normalise, transform=transform), known & (parts == TRAIN))
     x, label = signals.normalised(rule), signals.genes.label
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
+    beside = put_beside(panel, [signals])
 
     with computing(training.threads):
         net, method = fresh(component, Component("source_only"), signals.layout, training, data)
@@ -185,16 +191,29 @@ def train_model(
         source=signals.record,
         target=None,
         provenance=provenance(command),
+        panel=None if beside is None else beside.speakers.record,
     )
-    notes = (
+    notes: tuple[str, ...] = (
         *train_notes(known, parts, fit, split, fitter),
         f"normalisation: {rule.words}",
         *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
         *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
     )
     predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
+    fusion = None
+    if beside is not None:
+        tested = Tested(signals.genes, known & (parts == TEST), TEST)
+        held = rows[VALIDATION]
+        fused = fuse(
+            beside, model, signals.genes.take(held), probability[held], tested, probability, data
+        )
+        scores += fused.scores + trivial_scores(beside.speakers.panel, tested)
+        notes += (*beside.words(tested), *fused.notes)
+        fusion = fused.fusion
+        predictions = predictions._replace(probability=fused.told.probability, told=fused.told)
+    finished = Finished(config, net, fit, method.columns, scores, notes, predictions, fusion=fusion)
     with run_folder(target) as folder:
-        write_run(folder, Finished(config, net, fit, method.columns, scores, notes, predictions))
+        write_run(folder, finished)
     return Trained(tuple(scores), fit, notes, config, target)
 
 

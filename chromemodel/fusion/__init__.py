@@ -1,0 +1,1 @@
+"""What do the marks and a panel of other cell types say of a gene together?"""
