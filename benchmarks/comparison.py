@@ -99,7 +99,7 @@ def condensed(folder: Path) -> str:
     names = sorted({key[-1] for key in cells})
     several = len({(row["method"], row["test_set"]) for row in whole}) > 1
     what = ["method", "test genes"] * several
-    header = ["model", *what, *names, "mean", "AUPRC", "accuracy", "seconds a run"]
+    header = ["model", *what, *names, "mean", "AUPRC", "accuracy"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     there = [row for row in whole if row["auroc_mean"]]
     for row in sorted(there, key=lambda row: -float(row["auroc_mean"])):
@@ -108,7 +108,7 @@ def condensed(folder: Path) -> str:
         mean = f"{float(row['auroc_mean']):.4f}"
         scores = [f"{float(row[name]):.3f}" for name in ("auprc", "accuracy")]
         chosen = [*key] if several else [row["model"]]
-        lines.append("| " + " | ".join([*chosen, *own, mean, *scores, row["seconds_a_run"]]) + " |")
+        lines.append("| " + " | ".join([*chosen, *own, mean, *scores]) + " |")
     return "\n".join(lines)
 
 
