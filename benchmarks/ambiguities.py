@@ -10,8 +10,9 @@ under names that tell the epochs and the patience too.
 
 Epochs are few by default, so that it can be afforded: a run takes a minute or two on one thread. A
 setting that needs longer, such as the paper's SGD, is then judged by what it reaches in that time.
-Other splits have other test genes, so their differences are of the genes too. Left out: ``--uncovered`` (the calls have no gaps), ``--target-fraction`` (other test
-genes), ``pool`` and ``dense_kernels`` (they change more than their point).
+Other splits have other test genes, so their differences are of the genes too. Left out:
+``--uncovered`` (the calls have no gaps), ``--target-fraction`` (other test genes), ``pool`` and
+``dense_kernels`` (they change more than their point).
 
 Adversarial training may diverge, and differences between diverged runs tell nothing: so the run
 without adaptation, ``adapt-not``, stands beside the others.
