@@ -26,8 +26,6 @@ from chromemodel.config import (
     Split,
     TrainConfig,
     Transform,
-    build_options,
-    to_json,
 )
 from chromemodel.data.dataset import labelled, read_signals
 from chromemodel.data.sources import check_cell_types, check_distinct, read_sources
@@ -57,6 +55,7 @@ from chromemodel.evaluate.seen import Seen, seen_of, selection_words, sources_no
 from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet
+from chromemodel.serial import build_options, to_json
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,

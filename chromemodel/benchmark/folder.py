@@ -19,7 +19,8 @@ from typing import Any
 from chromemodel.benchmark.jobs import RUNS, Job, plan_jobs
 from chromemodel.benchmark.rows import RESULTS
 from chromemodel.benchmark.spec import BenchmarkSpec
-from chromemodel.config import RunConfig, from_json, to_json
+from chromemodel.config import RunConfig
+from chromemodel.serial import from_json, to_json
 from chromemodel.train.checkpoint import (
     CONFIG,
     HISTORY,

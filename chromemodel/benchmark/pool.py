@@ -19,7 +19,7 @@ from pathlib import Path
 
 from chromemodel.benchmark.jobs import Job
 from chromemodel.benchmark.worker import Event, Task
-from chromemodel.config import from_json, to_json
+from chromemodel.serial import from_json, to_json
 from chromeprep.errors import ChromeError
 
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"}

@@ -25,7 +25,7 @@ from typing import Literal, TextIO
 
 from chromemodel.benchmark.folder import Candidate, Folder, Record, trained
 from chromemodel.benchmark.jobs import Job
-from chromemodel.config import from_json, to_json
+from chromemodel.serial import from_json, to_json
 from chromeprep.errors import ChromeError
 
 

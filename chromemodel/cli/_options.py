@@ -13,16 +13,10 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from chromemodel.config import (
-    NormaliseRule,
-    Optimizer,
-    PanelChoice,
-    TrainConfig,
-    Transform,
-    parse_options,
-)
+from chromemodel.config import NormaliseRule, Optimizer, PanelChoice, TrainConfig, Transform
 from chromemodel.models import MODELS
 from chromemodel.registry import Registry
+from chromemodel.serial import parse_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 

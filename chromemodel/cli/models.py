@@ -9,9 +9,10 @@ import click
 
 from chromemodel.adapt import METHODS
 from chromemodel.cli._options import TRAINING, json_option, option_name
-from chromemodel.config import TrainConfig, fields_of, to_json, type_words
+from chromemodel.config import TrainConfig
 from chromemodel.models import MODELS
 from chromemodel.registry import Entry, Registry
+from chromemodel.serial import fields_of, to_json, type_words
 
 
 @click.command("models")

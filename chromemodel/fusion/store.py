@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from chromemodel.config import from_json, to_json
 from chromemodel.fusion.combine import Fusion
+from chromemodel.serial import from_json, to_json
 from chromeprep.errors import RunError
 
 FUSION = "fusion.json"

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chromemodel.config import build_options
 from chromemodel.models import recipes
 from chromemodel.registry import Registry
+from chromemodel.serial import build_options
 
 if TYPE_CHECKING:
     from chromemodel.models.base import ChromeNet

@@ -32,9 +32,7 @@ from chromemodel.config import (
     FileRecord,
     Provenance,
     RunConfig,
-    from_json,
     run_version,
-    to_json,
 )
 from chromemodel.data.quantiles import read_quantiles, write_quantiles
 from chromemodel.evaluate.metrics import Score
@@ -43,6 +41,7 @@ from chromemodel.fusion.combine import Fusion
 from chromemodel.fusion.store import read_fusion, write_fusion
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.serial import from_json, to_json
 from chromemodel.train.device import seeded
 from chromemodel.train.loop import Fit
 from chromeprep._version import __version__

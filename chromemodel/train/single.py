@@ -26,8 +26,6 @@ from chromemodel.config import (
     Split,
     TrainConfig,
     Transform,
-    build_options,
-    to_json,
 )
 from chromemodel.data.dataset import check_classes, labelled, read_signals
 from chromemodel.data.splits import (
@@ -51,6 +49,7 @@ from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet, ClassicalNet
 from chromemodel.registry import Fitter
+from chromemodel.serial import build_options, to_json
 from chromemodel.train.checkpoint import (
     Finished,
     check_run_target,

@@ -30,9 +30,10 @@ from chromemodel.adapt.parts import both_features, norm_layers
 from chromemodel.adapt.protocol import adapt_model
 from chromemodel.adapt.self_training import SelfTraining, SelfTrainingConfig, predicted
 from chromemodel.adapt.source_only import SourceOnly
-from chromemodel.config import TrainConfig, build_options, parse_options
+from chromemodel.config import TrainConfig
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.serial import build_options, parse_options
 from chromemodel.train.device import seeded
 from chromemodel.train.loop import Fit, FitData, Loop
 

@@ -25,9 +25,10 @@ from chromemodel.benchmark.tune import chosen, search, tune_job
 from chromemodel.benchmark.worker import Event
 from chromemodel.cli._progress import Progress
 from chromemodel.cli.benchmark import all_models, command
-from chromemodel.config import Component, TrainConfig, from_json, to_json
+from chromemodel.config import Component, TrainConfig
 from chromemodel.data.splits import split_genes
 from chromemodel.models import MODELS
+from chromemodel.serial import from_json, to_json
 from chromemodel.train.loop import Epoch, Fit
 from chromeprep.errors import (
     ChromeError,

@@ -13,11 +13,9 @@ from chromemodel.config import (
     RunConfig,
     Split,
     TrainConfig,
-    from_json,
-    parse_options,
-    to_json,
 )
 from chromemodel.models.transferchrome import TransferChromeConfig
+from chromemodel.serial import from_json, parse_options, to_json
 
 
 def config() -> RunConfig:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from chromemodel.adapt.protocol import TEST_PART, Adapted, adapt_model
-from chromemodel.config import FileRecord, PanelChoice, Split, TrainConfig, from_json, to_json
+from chromemodel.config import FileRecord, PanelChoice, Split, TrainConfig
 from chromemodel.evaluate.compare import compare_runs
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.evaluate.predict import predict_genes
@@ -26,6 +26,7 @@ from chromemodel.fusion.features import PanelModel, fit_panel_model, panel_featu
 from chromemodel.fusion.speakers import open_speakers, panel_digest, speakers_for
 from chromemodel.fusion.steps import mean_rank
 from chromemodel.fusion.store import FUSION, read_fusion, write_fusion
+from chromemodel.serial import from_json, to_json
 from chromemodel.train.checkpoint import read_run
 from chromemodel.train.single import train_model
 from chromeprep.errors import ChromeError, InputError, MismatchError, RunError

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chromemodel.adapt.base import Batch, Loss
 from chromemodel.adapt.deep_coral import DeepCoral
 from chromemodel.adapt.protocol import adapt_model
-from chromemodel.config import TrainConfig, from_json, to_json
+from chromemodel.config import TrainConfig
 from chromemodel.data.dataset import read_signals
 from chromemodel.evaluate.by_marks import by_marks
 from chromemodel.evaluate.metrics import auroc
@@ -26,6 +26,7 @@ from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.serial import from_json, to_json
 from chromemodel.train.checkpoint import read_run
 from chromemodel.train.loop import FitData, Loop
 from chromemodel.train.marks import draw_kept, drop_marks

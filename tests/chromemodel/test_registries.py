@@ -10,10 +10,10 @@ import torch
 from chromemodel.adapt import METHODS, create_method
 from chromemodel.adapt.base import Batch
 from chromemodel.adapt.dann import DomainAdversarial, DomainAdversarialConfig
-from chromemodel.config import from_json, to_json
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.registry import Registry
+from chromemodel.serial import from_json, to_json
 from chromeprep.errors import ChromeError
 
 # Models that gradients train; those of scikit-learn are in test_classical.py.

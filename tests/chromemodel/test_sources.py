@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chromemodel.adapt.protocol import TEST_PART, adapt_model
-from chromemodel.config import Normalisation, RunConfig, Split, TrainConfig, from_json
+from chromemodel.config import Normalisation, RunConfig, Split, TrainConfig
 from chromemodel.data.sources import merge_genes, read_sources
 from chromemodel.evaluate.lookup import match_genes, source_expression, source_label
 from chromemodel.evaluate.runs import evaluate_run
+from chromemodel.serial import from_json
 from chromemodel.train.checkpoint import read_run
 from chromeprep.errors import InputError, MismatchError
 from chromeprep.format import GeneTable

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chromemodel.config import Split, from_json, to_json
+from chromemodel.config import Split
 from chromemodel.data.splits import draw_split, split_genes
+from chromemodel.serial import from_json, to_json
 from chromeprep.errors import InputError, MismatchError
 from chromeprep.format import ChromeBins, GeneTable, read_bins
 
