@@ -25,6 +25,7 @@ def to_json(value: Any) -> Any:
 
     Examples
     --------
+    >>> from chromemodel.config import Component
     >>> to_json(Component("transferchrome", {"features": 128}))
     {'name': 'transferchrome', 'options': {'features': 128}}
     """
@@ -53,6 +54,7 @@ def from_json(cls: type[D], data: Any, where: str = "") -> D:
 
     Examples
     --------
+    >>> from chromemodel.config import Split
     >>> from_json(Split, {"rule": "thirds", "seeds": 1})
     Traceback (most recent call last):
     ...
@@ -90,6 +92,7 @@ def parse_options(cls: type[Any], settings: Iterable[str]) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from chromemodel.config import TrainConfig
     >>> parse_options(TrainConfig, ["lr=0.01", "epochs=5"])
     {'lr': 0.01, 'epochs': 5}
     """
