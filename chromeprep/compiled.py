@@ -62,14 +62,16 @@ def load() -> None:
     """Import numba and make every loop ready that was defined so far."""
     with _lock:
         numba = _import_numba()
-        for loop in _waiting:
-            loop.compiled = numba.njit(**loop.options)(loop.function)
+        made = {loop: numba.njit(**loop.options)(loop.function) for loop in _waiting}
         # Loops call each other by the names of their modules, where numba must find its own.
-        for loop in _waiting:
+        for loop in made:
             names = loop.function.__globals__
             for name, value in list(names.items()):
                 if isinstance(value, Loop):
-                    names[name] = value.compiled
+                    names[name] = made.get(value, value.compiled)
+        # Last: other threads call a loop as soon as they see it compiled.
+        for loop, compiled in made.items():
+            loop.compiled = compiled
         _waiting.clear()
 
 

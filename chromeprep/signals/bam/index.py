@@ -63,15 +63,20 @@ def read_index(path: Path, bam: Path) -> BamIndex:
     SignalError
         Where it is damaged.
     """
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _damaged(path, bam) from error
     return _read(path, bam, status.st_mtime_ns, status.st_size)
+
+
+def _damaged(path: Path, bam: Path) -> SignalError:
+    return SignalError(f"its index {path.name} is damaged", path=bam, hint=f"samtools index {bam}")
 
 
 @lru_cache(maxsize=16)  # it is asked for when a file is looked at, and again when it is read
 def _read(path: Path, bam: Path, mtime_ns: int, size: int) -> BamIndex:
-    damaged = SignalError(
-        f"its index {path.name} is damaged", path=bam, hint=f"samtools index {bam}"
-    )
+    damaged = _damaged(path, bam)
     try:
         raw = path.read_bytes()
         if raw[:2] == _GZIP_MAGIC:
