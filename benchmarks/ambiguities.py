@@ -31,8 +31,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from benchmarks.arguments import parser
-from benchmarks.comparison import bin_pilot
-from benchmarks.running import Run, bin_calls, make_runs, spread
+from benchmarks.running import Run, bin_calls, bin_pilot, make_runs, spread
 
 SOURCE, TARGET = "E116", "E003"
 BASE, ADAPT, SINUSOIDAL = "base", "adapt", "position-sinusoidal"

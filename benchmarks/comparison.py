@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.arguments import parser
-from benchmarks.running import SCRIPTS, bin_calls, call
+from benchmarks.running import SCRIPTS, bin_calls, bin_pilot, call
 
 CELL_TYPES = ("E003", "E116")
-CORE_MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3", "H3K9me3")
 # One optimiser for all deep models: their papers' recipes need up to 500 epochs, or single genes.
 ADAM = ("--optimizer=adam", "--lr=0.001", "--weight-decay=0", "--batch-size=64")
 # DANN with a lambda of 1 diverges with Adam (docs/adaptation.md): here the paper's own optimiser.
@@ -124,20 +123,6 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
-def bin_pilot(data: Path, cell_type: str, output: Path) -> Path:
-    """Bin the five core marks in the ENCODE pilot regions, unless that is done."""
-    target = output / f"{cell_type}-pilot.h5"
-    if not target.exists():
-        folder = data / "bigwig" / "pilot"
-        tracks = [
-            f"--bigwig={folder}/{cell_type}-{mark}.pilot.neglog10p.hg19.bw" for mark in CORE_MARKS
-        ]
-        call("chromeprep", "bin", *tracks, f"--regions={folder}/covered_regions.bed",
-             *annotation(data), f"--cell-type={cell_type}", "--assembly=hg19",
-             f"--output={target}")  # fmt: skip
-    return target
-
-
 def import_tables(data: Path, output: Path, layout: str, name: str, pattern: str) -> Path:
     """Import published tables with their split, unless that is done; DeepDiff's get labels."""
     target = output / f"{name}.h5"
@@ -150,14 +135,6 @@ def import_tables(data: Path, output: Path, layout: str, name: str, pattern: str
         call("chromeprep", "import", *files, f"--layout={layout}", "--cell-type=E003", *labels,
              f"--output={target}")  # fmt: skip
     return target
-
-
-def annotation(data: Path) -> list[str]:
-    """Return the options of the genes and their expression."""
-    return [
-        f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
-        f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz",
-    ]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 MARKS = ("H3K4me3", "H3K4me1", "H3K36me3", "H3K27me3")
+CORE_MARKS = (*MARKS, "H3K9me3")
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
@@ -57,10 +58,31 @@ def bin_calls(
     tracks = [
         f"--bigwig={data}/bigwig/genomewide/{cell_type}-{mark}.calls200bp.hg19.bw" for mark in MARKS
     ]
-    call("chromeprep", "bin", *tracks, f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
-         f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz", f"--cell-type={cell_type}",
+    call("chromeprep", "bin", *tracks, *annotation(data), f"--cell-type={cell_type}",
          "--assembly=hg19", "--threads=2", *options, f"--output={target}")  # fmt: skip
     return target
+
+
+def bin_pilot(data: Path, cell_type: str, output: Path) -> Path:
+    """Bin the five core marks in the ENCODE pilot regions, unless that is done."""
+    target = output / f"{cell_type}-pilot.h5"
+    if not target.exists():
+        folder = data / "bigwig" / "pilot"
+        tracks = [
+            f"--bigwig={folder}/{cell_type}-{mark}.pilot.neglog10p.hg19.bw" for mark in CORE_MARKS
+        ]
+        call("chromeprep", "bin", *tracks, f"--regions={folder}/covered_regions.bed",
+             *annotation(data), f"--cell-type={cell_type}", "--assembly=hg19",
+             f"--output={target}")  # fmt: skip
+    return target
+
+
+def annotation(data: Path) -> list[str]:
+    """Return the options of the genes and their expression."""
+    return [
+        f"--gtf={data}/annotation/gencode_10_genes.gtf.gz",
+        f"--expression={data}/roadmap/57epigenomes.RPKM.pc.gz",
+    ]
 
 
 def call(program: str, *arguments: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from chromemodel.benchmark.rows import CROSS, UNCROSS
+from chromemodel.benchmark.series import methods_of
 from chromemodel.benchmark.spec import BenchmarkSpec, CellType
 from chromemodel.config import NormaliseRule, Split, TrainConfig, Transform
 from chromemodel.models import MODELS
@@ -160,8 +161,9 @@ def _cross(spec: BenchmarkSpec, model: str) -> list[Job]:
             continue
         for seed in spec.seeds:
             jobs.append(_job(spec, model, "origin", target, target, seed))
-            deep = MODELS.entry(model).fitter == "torch" and spec.method != SOURCE_ONLY
-            jobs.append(_job(spec, model, "cross" if deep else "uncross", source, target, seed))
+            # A run that adapts holds the one that does not.
+            method: JobMethod = "cross" if CROSS in methods_of(model, spec) else "uncross"
+            jobs.append(_job(spec, model, method, source, target, seed))
     return jobs
 
 

@@ -60,14 +60,15 @@ available_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, no table.")
 force_option = click.option("-f", "--force", is_flag=True, help="Replace what is at -o.")
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|mps",
+    help="Where to compute.",
+)
 compute_options = in_order(
-    click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        metavar="auto|cpu|cuda|mps",
-        help="Where to compute.",
-    ),
+    device_option,
     click.option("-p", "--threads", type=positive_int, help="Threads of the CPU."),
 )
 bootstrap_option = click.option(
@@ -81,10 +82,15 @@ bootstrap_option = click.option(
 )
 
 
-def _folder(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value == "-":
-        raise click.BadParameter("a run is a folder and cannot go to stdout")
-    return value
+def folder_of(what: str) -> Callable[[click.Context, click.Parameter, str], str]:
+    """Return a callback for -o that refuses stdout; ``what`` is written: ``"a run"``."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        if value == "-":
+            raise click.BadParameter(f"{what} is a folder and cannot go to stdout")
+        return value
+
+    return check
 
 
 run_option = click.option(
@@ -93,7 +99,7 @@ run_option = click.option(
     "out",
     required=True,
     metavar="RUN",
-    callback=_folder,
+    callback=folder_of("a run"),
     help="Run folder to write.",
 )
 input_options = in_order(

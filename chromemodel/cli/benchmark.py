@@ -12,6 +12,8 @@ import click
 from chromemodel.adapt import METHODS
 from chromemodel.benchmark.spec import DEFAULT_MODELS, NINE, PROTOCOLS, Protocol
 from chromemodel.cli._options import (
+    device_option,
+    folder_of,
     in_order,
     input_options,
     json_option,
@@ -49,12 +51,6 @@ def all_models() -> list[str]:
     return list(seen.values())
 
 
-def _folder(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value == "-":
-        raise click.BadParameter("a benchmark is a folder and cannot go to stdout")
-    return value
-
-
 _what_options = in_order(
     click.option(
         "-o",
@@ -62,7 +58,7 @@ _what_options = in_order(
         "out",
         required=True,
         metavar="DIR",
-        callback=_folder,
+        callback=folder_of("a benchmark"),
         help="Folder to write; where it holds this benchmark, it goes on there.",
     ),
     click.option(
@@ -134,13 +130,7 @@ _run_options = in_order(
         help="Choose learning rate and batch size (for cross, the method's weight too) run by run, "
         "by the validation genes: six to nine times as long.",
     ),
-    click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        metavar="auto|cpu|cuda|mps",
-        help="Where to compute.",
-    ),
+    device_option,
     click.option(
         "-p",
         "--processes",

@@ -50,10 +50,3 @@ def i32(data: NDArray[np.uint8], at: int) -> int:
     """Read a signed number of 4 bytes."""
     value: Any = np.int64(np.int32(u32(data, at)))
     return value  # type: ignore[no-any-return]
-
-
-@inlined
-def i64(data: NDArray[np.uint8], at: int) -> int:
-    """Read a signed number of 8 bytes."""
-    value: Any = u32(data, at) | i32(data, at + 4) << 32
-    return value  # type: ignore[no-any-return]
