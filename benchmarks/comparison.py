@@ -85,6 +85,8 @@ def comparisons(data: Path, output: Path) -> list[Comparison]:
         Comparison("within", "within", calls, every, 4),
         Comparison("E116-to-E003", "cross", calls, (*cross, "--source=E116"), 6),
         Comparison("E003-to-E116", "cross", calls, (*cross, "--source=E003"), 6),
+        Comparison("positions", "positions", calls, ADAM, 4),
+        Comparison("architecture", "architecture", calls, ADAM, 4),
     ]
 
 
