@@ -279,7 +279,7 @@ def adapt_model(
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
                 tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)
-                fit = loop.fit(tell, checkpoints.of(replace(config, method=one)))
+                fit = loop.fit(tell, checkpoints.of(replace(config, method=one), data))
             net.to(device)
             probability = predict_probability(net, far_x, device)
             near_probability = (

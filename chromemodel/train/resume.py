@@ -10,30 +10,26 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from hashlib import blake2b
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from chromemodel.config import RunConfig, TrainConfig
-from chromemodel.serial import from_json, to_json
-from chromemodel.train.loop import Epoch, FitData, Loop
+from chromemodel.serial import to_json
+from chromemodel.train.loop import FitData, Loop
 from chromemodel.train.state import State
+from chromemodel.train.state_file import digest_of, packed, read_state
 from chromeprep._version import __version__
 from chromeprep.errors import ChromeError, MismatchError, OutputError, RunError
 from chromeprep.format import atomic_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "chromemodel-checkpoint"
-VERSION = 1
 #: Seconds between two writings: short runs are not slowed, long ones lose no more than this.
 EVERY_S = 10.0
 #: What may be another when a fit is resumed, if that is said.
@@ -41,8 +37,13 @@ CHANGEABLE = (
     *("lr", "momentum", "weight_decay", "batch_size", "epochs", "patience", "clip_norm"),
     *("device", "threads", "chromemodel", "torch"),
 )
+#: What a configuration says of the files and of the run folder, not of the fit.
+_ELSEWHERE = (
+    *("source", "target", "more_sources", "panel"),
+    *("provenance", "format", "version"),
+)
+_TRAINING = tuple(entry.name for entry in fields(TrainConfig))
 _ENDING = ".safetensors"
-_GROUPS = ("model", "method", "optimizer", "best_weights")
 
 
 def checkpoint_folder(run: str | Path) -> Path:
@@ -91,10 +92,10 @@ class Checkpoints:
                 hint="choose another -o, or begin anew with --force",
             )
 
-    def of(self, config: RunConfig) -> Checkpoint:
+    def of(self, config: RunConfig, data: FitData) -> Checkpoint:
         """Return the checkpoint of the fit that a configuration asks for."""
         path = self.folder / f"{config.method.name}{_ENDING}"
-        return Checkpoint(path, config, resume=self.resume, force=self.force)
+        return Checkpoint(path, config, data, resume=self.resume, force=self.force)
 
     def remove(self) -> None:
         """Remove all, once the run is written."""
@@ -113,10 +114,17 @@ def remove_checkpoints(folder: Path) -> None:
 class Checkpoint:
     """A fit that is under way, in a file; as `Checkpoints`."""
 
-    def __init__(self, path: Path, config: RunConfig, *, resume: bool, force: bool) -> None:
-        self.path, self.config, self.resume, self.force = path, config, resume, force
-        self._data: FitData | None = None
-        self._asked: dict[str, Any] | None = None
+    def __init__(
+        self,
+        path: Path,
+        config: RunConfig,
+        data: FitData,
+        *,
+        resume: bool = False,
+        force: bool = False,
+    ) -> None:
+        self.path, self.config, self.data = path, config, data
+        self.resume, self.force = resume, force
         self._kept = 0
         self._written = time.monotonic()
 
@@ -130,13 +138,11 @@ class Checkpoint:
         MismatchError
             Where it is of another fit; it names what differs.
         """
-        self._data = loop.data
         if not self.path.is_file():
             return State.of(loop)
         try:
-            asked, state = read_checkpoint(self.path)
-            state = self._fitting(asked, state)
-            loop.take_up(state)
+            state = self._fitting(*read_state(self.path))
+            self._put(state, loop)
         except ChromeError as error:
             if not self.force or self.resume:
                 raise
@@ -144,10 +150,18 @@ class Checkpoint:
             self.path.unlink()
             return State.of(loop)
         self._kept = len(state.history)
-        logger.info(
-            "%s: goes on after epoch %d of %d", self.path, self._kept, loop.config.epochs
-        )  # fmt: skip
+        logger.info("%s: goes on after epoch %d", self.path, self._kept)
         return state
+
+    def _put(self, state: State, loop: Loop) -> None:
+        try:
+            loop.take_up(state)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RunError(
+                "does not hold the weights of this model",
+                path=self.path,
+                hint="begin anew with --force",
+            ) from error
 
     def offer(self, state: State) -> None:
         """Write a state if the last writing is `EVERY_S` ago."""
@@ -170,7 +184,7 @@ class Checkpoint:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(self.path) as temporary:
-                temporary.write_bytes(_packed(state, self._asked_for()))
+                temporary.write_bytes(packed(state, self._asked))
         except (OSError, OutputError) as error:
             logger.warning("warning: %s; training goes on without", error)
         else:
@@ -178,15 +192,13 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def _fitting(self, before: dict[str, Any], state: State) -> State:
-        now = self._asked_for()
-        changed = list(_differences(before, now))
+        changed = list(_differences(before, self._asked))
         if not changed:
             return state
         names = [name for name, _ in changed]
         able = all(name in CHANGEABLE for name in names)
         words = [text for _, text in changed]
         if not (able and self.resume):
-            # Where the files are others, so is much that follows from them.
             fresh = "choose another -o, or begin anew with --force"
             after = len(state.history)
             raise MismatchError(
@@ -199,95 +211,19 @@ class Checkpoint:
         mine = {name: getattr(self.config.training, name) for name in names if name in _TRAINING}
         return state.changed(replace(state.training, **mine), words)
 
-    def _asked_for(self) -> dict[str, Any]:
-        """Return all that decides how the fit ends."""
-        if self._asked is None:
-            assert self._data is not None
-            document = to_json(self.config)
-            names = ("kind", "model", "method", "layout", "normalisation", "split", "training")
-            self._asked = json.loads(
-                json.dumps(
-                    {name: document[name] for name in names}
-                    | {"data": data_digest(self._data)}
-                    | {"versions": {"chromemodel": __version__, "torch": str(torch.__version__)}}
-                )
-            )
-        return self._asked
-
-
-_TRAINING = tuple(entry.name for entry in fields(TrainConfig))
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], State]:
-    """Read what a fit was asked, and where it stands.
-
-    Raises
-    ------
-    RunError
-        Where the file is damaged or newer than this version.
-    """
-    hint = "begin anew with --force"
-    try:
-        with safe_open(path, framework="pt") as file:
-            document = json.loads((file.metadata() or {})[FORMAT])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if document["version"] > VERSION:
-            raise RunError(
-                f"has version {document['version']}; this chromemodel reads up to {VERSION}",
-                path=path, hint=f"upgrade transferchrome, or {hint}",
-            )  # fmt: skip
-        if document.pop("digest") != _digest(tensors, document):
-            raise ValueError("the digest is another")
-        groups: dict[str, dict[str, Tensor]] = {name: {} for name in _GROUPS}
-        for name, value in tensors.items():
-            group, key = name.split("/", 1)
-            groups[group][key] = value
-        state = State(
-            **groups,
-            best_epoch=document["best_epoch"],
-            history=tuple(
-                Epoch(row[0], row[1], row[2], row[3], tuple(row[4:])) for row in document["history"]
-            ),
-            training=from_json(TrainConfig, document["training"]),
-            changes=tuple(document["changes"]),
-        )
-        return document["asked"], state
-    except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror or error}", path=path) from error
-    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise RunError("is cut short or damaged", path=path, hint=hint) from error
+    @cached_property
+    def _asked(self) -> dict[str, Any]:
+        """All that decides how the fit ends, as JSON gives it back; the files by their content."""
+        document = to_json(self.config)
+        asked = {name: value for name, value in document.items() if name not in _ELSEWHERE}
+        asked["data"] = data_digest(self.data)
+        asked["versions"] = {"chromemodel": __version__, "torch": str(torch.__version__)}
+        return dict(json.loads(json.dumps(asked)))
 
 
 def data_digest(data: FitData) -> str:
     """Return a digest of the tensors of a fit: signal, labels, and which genes are which."""
-    return _digest({name: value for name, value in data._asdict().items() if value is not None})
-
-
-def _packed(state: State, asked: dict[str, Any]) -> bytes:
-    tensors = {
-        f"{group}/{name}": value.detach().cpu().contiguous()
-        for group in _GROUPS
-        for name, value in getattr(state, group).items()
-    }
-    document = {
-        "version": VERSION,
-        "asked": asked,
-        "best_epoch": state.best_epoch,
-        "history": [[*row[:4], *row.terms] for row in state.history],
-        "training": to_json(state.training),
-        "changes": list(state.changes),
-    }
-    document["digest"] = _digest(tensors, document)
-    return save(tensors, metadata={FORMAT: json.dumps(document)})
-
-
-def _digest(tensors: Mapping[str, Tensor], document: object = None) -> str:
-    digest = blake2b(json.dumps(document).encode(), digest_size=16)
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return digest_of({name: value for name, value in data._asdict().items() if value is not None})
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:

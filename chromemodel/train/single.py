@@ -193,7 +193,7 @@ def train_model(
                 *tensors(x, label, rows[VALIDATION], device),
             )
             loop = Loop(net.to(device), method.to(device), fit_data, training)
-            fit = loop.fit(on_epoch, checkpoints.of(config))
+            fit = loop.fit(on_epoch, checkpoints.of(config, fit_data))
         net.to(device)
         probability = predict_probability(net, x, device)
     names = (TRAIN, VALIDATION, TEST)

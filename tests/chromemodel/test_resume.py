@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import signal
@@ -18,20 +19,28 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from chromemodel.adapt import METHODS, create_method
 from chromemodel.adapt.base import Batch, Loss
 from chromemodel.adapt.dann import DomainAdversarial
 from chromemodel.adapt.source_only import SourceOnly
+from chromemodel.benchmark.folder import Folder
+from chromemodel.benchmark.jobs import plan_jobs
+from chromemodel.benchmark.spec import BenchmarkSpec, CellType
+from chromemodel.benchmark.worker import perform
 from chromemodel.config import Component, Layout, Normalisation, RunConfig, Split, TrainConfig
+from chromemodel.evaluate.select import embed
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.train import resume
 from chromemodel.train.checkpoint import provenance
 from chromemodel.train.device import seeded
 from chromemodel.train.loop import FitData, Loop
-from chromemodel.train.resume import Checkpoint, checkpoint_folder, read_checkpoint
+from chromemodel.train.memory import out_of_memory
+from chromemodel.train.resume import Checkpoint, checkpoint_folder
 from chromemodel.train.state import State
+from chromemodel.train.state_file import packed, read_state
 from chromeprep.errors import RunError
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,6 +54,7 @@ QUICK = [
 ]  # fmt: skip
 TRAIN = ["train", "a.h5", *QUICK]
 ADAPT = ["adapt", "--source=a.h5", "--target=b.h5", "--method=dann", *QUICK]
+CPU = torch.device("cpu")
 COMMANDS = pytest.mark.parametrize("command", [TRAIN, ADAPT], ids=["train", "adapt"])
 
 
@@ -197,6 +207,33 @@ def test_stopped_in_the_first_epoch_there_is_nothing_to_keep(
 # --- what is kept, and when -----------------------------------------------------------------------
 
 
+def test_a_benchmark_goes_on_within_a_run(
+    files: Path, script_steps: Script, every_epoch: None
+) -> None:
+    spec = BenchmarkSpec(
+        "within", ("tcn",), (CellType("A", str(files / "a.h5"), "1"),), (0,),
+        overrides={"epochs": 4, "batch_size": 16},
+    )  # fmt: skip
+    job = plan_jobs(spec)[0]
+
+    def ended(step: int, batch: Batch) -> None:
+        if step == 8:
+            raise BrokenPipeError
+
+    script_steps.act = ended
+    with pytest.raises(BrokenPipeError):
+        perform(Folder(files / "stopped"), job, io.StringIO())
+    taken, script_steps.steps, script_steps.act = script_steps.steps, 0, lambda step, _: None
+    perform(Folder(files / "stopped"), job, io.StringIO())
+    assert script_steps.steps < taken
+    script_steps.steps = 0
+    perform(Folder(files / "whole"), job, io.StringIO())
+    assert script_steps.steps > taken
+    stopped, whole = (Folder(files / name).run(job) for name in ("stopped", "whole"))
+    assert contents(stopped) == contents(whole)
+    assert not checkpoint_folder(stopped).exists()
+
+
 def test_short_runs_write_no_checkpoint(
     inside: Cli, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +275,7 @@ def loop_of(
 ) -> Loop:
     if options is None:
         options = SMALL | ({"batch_norm": True} if method == "adabn" else {})
-    with seeded(training.seed, torch.device("cpu")):
+    with seeded(training.seed, CPU):
         net = create_model(model, options, n_marks=2, n_bins=8)
         return Loop(net, create_method(method, {}, net), drawn_data(), training)
 
@@ -276,7 +313,7 @@ def test_every_epoch_can_be_gone_on_from(
 
     def checkpoint(name: str) -> Checkpoint:
         path = tmp_path / f"{name}.safetensors"
-        return Checkpoint(path, config_of(method, training), resume=False, force=False)
+        return Checkpoint(path, config_of(method, training), drawn_data())
 
     whole = loop_of(method, training, model, options)
     fit = whole.fit()
@@ -308,7 +345,7 @@ def stopped(inside: Cli, files: Path, script_steps: Script) -> Path:
     assert inside(*TRAIN, "-o", "run").returncode == 130
     script_steps.act = lambda step, _: None
     path = files / "run.checkpoint/source_only.safetensors"
-    assert len(read_checkpoint(path)[1].history) == 2
+    assert len(read_state(path)[1].history) == 2
     return path
 
 
@@ -385,6 +422,18 @@ def test_resumed_with_other_settings_the_run_says_so(
     assert (config["lr"], config["epochs"]) == (0.002, 6)
 
 
+def test_what_is_there_can_be_taken_as_it_stands(
+    inside: Cli, stopped: Path, tmp_path: Path
+) -> None:
+    state = read_state(stopped)[1]
+    assert inside(*TRAIN, "-o", "run", "--resume", "--epochs=1").returncode == 0
+    weights = load_file(tmp_path / "run/weights.safetensors")
+    assert weights.keys() == state.best_weights.keys()
+    assert all(torch.equal(weights[name], one) for name, one in state.best_weights.items())
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["epochs"] == 2
+
+
 def test_nothing_to_resume(inside: Cli, files: Path) -> None:
     done = inside(*TRAIN, "-o", "run", "--resume")
     assert done.returncode == 1
@@ -433,7 +482,7 @@ def checkpoint_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("checkpoint") / "dann.safetensors"
     training = TrainConfig(optimizer="adam", epochs=2, batch_size=8)
     loop = loop_of("dann", training)
-    checkpoint = Checkpoint(path, config_of("dann", training), resume=False, force=False)
+    checkpoint = Checkpoint(path, config_of("dann", training), loop.data)
     checkpoint.restore(loop)
     loop.run_epoch()
     checkpoint.write(State.of(loop))
@@ -451,7 +500,7 @@ def test_no_flipped_byte_goes_unnoticed(
     data[at] ^= value
     path.write_bytes(bytes(data))
     with pytest.raises(RunError, match=r"damaged|has version"):
-        read_checkpoint(path)
+        read_state(path)
 
 
 def test_something_else_in_its_place_is_left_alone(inside: Cli, files: Path) -> None:
@@ -483,7 +532,7 @@ def test_divergence_keeps_the_last_good_state(
     assert "lower --lr (it is 0.01)" in done.stderr
     kept = Path("run.checkpoint/source_only.safetensors")
     assert f"the state after epoch 2 is kept in {kept}" in done.stderr
-    state = read_checkpoint(files / kept)[1]
+    state = read_state(files / kept)[1]
     assert len(state.history) == 2
     assert all(bool(tensor.isfinite().all()) for tensor in state.model.values())
     done = inside(*TRAIN, "-o", "run", "--resume", "--lr=0.001")
@@ -611,13 +660,60 @@ def test_the_settings_that_were_asked_are_compared_not_those_in_use(tmp_path: Pa
     training = TrainConfig(epochs=3, batch_size=8)
     path = tmp_path / "c.safetensors"
     loop = loop_of("source_only", training)
-    checkpoint = Checkpoint(path, config_of("source_only", training), resume=False, force=False)
+    checkpoint = Checkpoint(path, config_of("source_only", training), loop.data)
     checkpoint.restore(loop)
     loop.run_epoch()
     halved = State.of(loop).changed(replace(training, batch_size=4), ["why"])
     checkpoint.write(halved)
     other = replace(training, lr=0.5)
-    again = Checkpoint(path, config_of("source_only", other), resume=True, force=False)
+    again = Checkpoint(path, config_of("source_only", other), loop.data, resume=True)
     state = again.restore(loop_of("source_only", other))
     assert (state.training.lr, state.training.batch_size) == (0.5, 4)
     assert len(state.changes) == 2
+
+
+def test_a_checkpoint_that_the_model_cannot_take_is_refused(stopped: Path, inside: Cli) -> None:
+    asked, state = read_state(stopped)
+    weights = {name: value for name, value in state.model.items() if "label" not in name}
+    stopped.write_bytes(packed(state._replace(model=weights), asked))
+    done = inside(*TRAIN, "-o", "run")
+    assert done.returncode == 1
+    assert "does not hold the weights of this model\n  begin anew with --force" in done.stderr
+
+
+def test_embedding_halves_its_batch() -> None:
+    model, x = loop_of("source_only", TrainConfig()).model.eval(), drawn_data().x
+    whole, plain = embed(model, x.numpy(), CPU), model.features
+
+    def starved(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 7:
+            raise torch.OutOfMemoryError
+        return plain(x)
+
+    model.features = starved  # type: ignore[method-assign]
+    for one, two in zip(embed(model, x.numpy(), CPU), whole, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
+def test_on_a_gpu(inside: Cli, files: Path, script_steps: Script) -> None:
+    command = [*TRAIN, "--device=cuda"]
+    assert inside(*command, "-o", "whole").returncode == 0
+    script_steps.steps = 0
+    script_steps.act = lambda step, _: signal.raise_signal(signal.SIGINT) if step == 8 else None
+    assert inside(*command, "-o", "run").returncode == 130
+    assert inside(*command, "-o", "run").returncode == 0
+    assert contents(files / "run") == contents(files / "whole")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
+def test_memory_of_a_gpu_that_runs_out_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50, dtype=torch.uint8, device="cuda")
+    assert out_of_memory(caught.value)
+
+
+def test_memory_of_the_cpu_that_runs_out_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert out_of_memory(caught.value)
