@@ -131,7 +131,9 @@ while True:
         except SystemExit as stop:
             os._exit(stop.code or 0)
     if kills < 5:
-        time.sleep(draw.uniform(0.0, longest))
+        while kills == 0 and not os.path.exists("run.checkpoint/source_only.safetensors"):
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0.0, longest) if kills else 0.0)
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code != -signal.SIGKILL:
@@ -692,7 +694,7 @@ def test_embedding_halves_its_batch() -> None:
 
     model.features = starved  # type: ignore[method-assign]
     for one, two in zip(embed(model, x.numpy(), CPU), whole, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5)
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
