@@ -30,7 +30,7 @@ from chromeprep.format import atomic_file
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two writings: short runs are not slowed, long ones lose no more than this.
+#: Seconds between two writings: short runs are not slowed, a kill costs these and an epoch.
 EVERY_S = 10.0
 #: What may be another when a fit is resumed, if that is said.
 CHANGEABLE = (
@@ -48,7 +48,10 @@ _ENDING = ".safetensors"
 
 def checkpoint_folder(run: str | Path) -> Path:
     """Return where the checkpoints of a run folder lie, while there are any."""
-    return Path(run).with_name(Path(run).name + ".checkpoint")
+    path = Path(run)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    return path.with_name(f"{path.name}.checkpoint")
 
 
 class Checkpoints:

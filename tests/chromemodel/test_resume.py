@@ -117,7 +117,9 @@ import torch
 torch.set_num_threads(1)
 from chromemodel.cli import main
 from chromemodel.train import resume
-import chromemodel.train.single, chromemodel.adapt.protocol, chromemodel.cli._report
+from chromemodel.benchmark.worker import warm_up
+import chromemodel.cli._report
+warm_up()
 resume.EVERY_S = 0.0
 sys.argv = ["chromemodel", *sys.argv[1:]]
 kills = 0
@@ -503,6 +505,13 @@ def test_no_flipped_byte_goes_unnoticed(
     path.write_bytes(bytes(data))
     with pytest.raises(RunError, match=r"damaged|has version"):
         read_state(path)
+
+
+def test_where_the_checkpoint_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checkpoint_folder("runs/a.b") == Path("runs/a.b.checkpoint")
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    assert checkpoint_folder(".") == (tmp_path / "run.checkpoint").resolve()
 
 
 def test_something_else_in_its_place_is_left_alone(inside: Cli, files: Path) -> None:
