@@ -68,6 +68,7 @@ from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.marks import check_mark_dropout
+from chromemodel.train.resume import Checkpoints
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import ChromeError, InputError
 
@@ -127,6 +128,7 @@ def adapt_model(
     panel: PanelChoice | None = None,
     baseline: bool = True,
     force: bool = False,
+    resume: bool = False,
     command: Sequence[str] = (),
     on_epoch: Callable[[str, Epoch], None] | None = None,
 ) -> Adapted:
@@ -146,7 +148,7 @@ def adapt_model(
     model, options, marks, window_bp, normalise, transform, training, panel, baseline
         As for `chromemodel.train_model`; statistics and quantiles of training genes are those of
         the source's.
-    force, command
+    force, resume, command
         Likewise.
     split
         Its fractions and seed; 0.1 of the source validates, half of the target adapts by default.
@@ -159,6 +161,8 @@ def adapt_model(
         Where a file is wrong, they do not fit each other, or the source lacks labels.
     OutputError
         Where the folder cannot be written.
+    RunError
+        Where a checkpoint is damaged, or there is none to resume.
     ChromeError
         Where scikit-learn fits the model and the method is another than ``source_only``; where the
         method cannot work on the model.
@@ -179,6 +183,7 @@ def adapt_model(
         )
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     folder_out = check_run_target(out, force=force, inputs=[*sources, target])
+    checkpoints = Checkpoints(folder_out, [SOURCE_ONLY, method], resume=resume, force=force)
     check_distinct(sources, target)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
@@ -273,7 +278,8 @@ def adapt_model(
                 fit = fit_classical(net, genes, held_out, training.seed)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
-                fit = loop.fit(None if on_epoch is None else lambda row: on_epoch(one.name, row))
+                tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)
+                fit = loop.fit(tell, checkpoints.of(replace(config, method=one), data))
             net.to(device)
             probability = predict_probability(net, far_x, device)
             near_probability = (
@@ -282,6 +288,7 @@ def adapt_model(
         predictions = Predictions(far.genes, probability, halves)
         told = (
             target_words(one.name),
+            *(f"{one.name}: {words}" for words in fit.changes),
             *call_notes(one.name, "test genes of the target", probability[halves == TEST]),
         )
         scores, fusion = score(one.name, probability), None
@@ -320,6 +327,7 @@ def adapt_model(
         if method != SOURCE_ONLY:
             (folder / SOURCE_ONLY).mkdir()
             write_run(folder / SOURCE_ONLY, outcomes[SOURCE_ONLY].finished)
+    checkpoints.remove()
     fits = {name: outcome.fit for name, outcome in outcomes.items()}
     return Adapted(tuple(scores), fits, tuple(told), agreement, shared, seen, config, folder_out)
 

@@ -30,6 +30,7 @@ from chromemodel.train.checkpoint import (
     WEIGHTS,
     read_config,
 )
+from chromemodel.train.resume import checkpoint_folder, remove_checkpoints
 from chromemodel.train.single import full_component
 from chromeprep.errors import ChromeError, MismatchError, OutputError, RunError
 from chromeprep.format import atomic_file
@@ -177,6 +178,7 @@ class Folder:
         for job in plan_jobs(spec):
             folder = self.run(job)
             shutil.rmtree(folder, ignore_errors=True)
+            remove_checkpoints(checkpoint_folder(folder))
             for beside in (self.record(job), self.log(job)):
                 beside.unlink(missing_ok=True)
             for parent in folder.parents[:4]:

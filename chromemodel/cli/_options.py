@@ -60,6 +60,12 @@ available_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, no table.")
 force_option = click.option("-f", "--force", is_flag=True, help="Replace what is at -o.")
+resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from an interrupted run with another --lr, --epochs or the like; the same command "
+    "goes on without this.",
+)
 device_option = click.option(
     "--device",
     default="auto",

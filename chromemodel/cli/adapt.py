@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +20,13 @@ from chromemodel.cli._options import (
     option_name,
     panel_choice,
     panel_options,
+    resume_option,
     run_option,
     training_config,
     training_options,
     usage_errors,
 )
+from chromemodel.cli._resuming import telling_how_to_resume
 from chromemodel.config import Split
 from chromemodel.models import MODELS
 
@@ -86,6 +89,7 @@ _SPLIT = Split()
 @baseline_option
 @json_option
 @force_option
+@resume_option
 def command(
     sources: tuple[str, ...],
     target: str,
@@ -108,6 +112,7 @@ def command(
     baseline: bool,
     as_json: bool,
     force: bool,
+    resume: bool,
     **values: Any,
 ) -> None:
     """Adapt a model of a labelled source to an unlabelled target, and write a run folder.
@@ -138,15 +143,16 @@ def command(
     from chromeprep.cli._shell import echo_json
 
     reports: dict[str, EpochReporter] = {}
+    last = ExitStack()
 
     def on_epoch(name: str, row: Epoch) -> None:
         if name not in reports:
-            for earlier in reports.values():
-                earlier.close()
+            last.close()
             reports[name] = EpochReporter(training.epochs, name)
+            last.callback(reports[name].close)
         reports[name](row)
 
-    try:
+    with telling_how_to_resume(out), last:
         adapted = adapt_model(
             sources,
             target,
@@ -164,12 +170,10 @@ def command(
             panel=beside,
             baseline=baseline,
             force=force,
+            resume=resume,
             command=("chromemodel", *sys.argv[1:]),
             on_epoch=on_epoch,
         )
-    finally:
-        for last in list(reports.values())[-1:]:
-            last.close()
     for note in adapted.notes:
         click.echo(note, err=True)
     click.echo(f"run: {adapted.path}", err=True)

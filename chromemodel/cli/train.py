@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import Any, get_args
 
 import click
@@ -16,11 +17,13 @@ from chromemodel.cli._options import (
     model_options,
     panel_choice,
     panel_options,
+    resume_option,
     run_option,
     training_config,
     training_options,
     usage_errors,
 )
+from chromemodel.cli._resuming import telling_how_to_resume
 from chromemodel.config import FileSplitRule, Split
 from chromemodel.models import MODELS
 
@@ -56,6 +59,7 @@ from chromemodel.models import MODELS
 @baseline_option
 @json_option
 @force_option
+@resume_option
 def command(
     data: str,
     out: str,
@@ -74,6 +78,7 @@ def command(
     baseline: bool,
     as_json: bool,
     force: bool,
+    resume: bool,
     **values: Any,
 ) -> None:
     """Train a model on the labelled genes of DATA.h5 and write a run folder.
@@ -100,7 +105,7 @@ def command(
     from chromeprep.cli._shell import echo_json
 
     report = EpochReporter(training.epochs)
-    try:
+    with telling_how_to_resume(out), closing(report):
         trained = train_model(
             data,
             out,
@@ -115,11 +120,10 @@ def command(
             panel=beside,
             baseline=baseline,
             force=force,
+            resume=resume,
             command=("chromemodel", *sys.argv[1:]),
             on_epoch=report,
         )
-    finally:
-        report.close()
     for note in trained.notes:
         click.echo(note, err=True)
     click.echo(f"run: {trained.path}", err=True)

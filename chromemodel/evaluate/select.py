@@ -29,6 +29,7 @@ from chromemodel.models.base import ChromeNet
 from chromemodel.train.checkpoint import Run, read_run
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import PREDICTION_BATCH, high_probability
+from chromemodel.train.memory import in_halves
 from chromeprep.errors import MismatchError, RunError
 
 # Weights that amount to fewer genes than this leave DEV to a handful of them.
@@ -169,14 +170,18 @@ def embed(
     signal
         Normalised, shape (genes, marks, bins).
     """
-    features, probability = [], []
-    with torch.inference_mode():
-        for start in range(0, len(signal), PREDICTION_BATCH):
-            part = torch.from_numpy(signal[start : start + PREDICTION_BATCH]).to(device)
-            found = model.features(part)
-            features.append(found.flatten(1).cpu().numpy())
-            probability.append(high_probability(model.classify(found)).cpu().numpy())
-    return np.concatenate(features), np.concatenate(probability)
+
+    def work(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        features, probability = [], []
+        with torch.inference_mode():
+            for start in range(0, len(signal), size):
+                part = torch.from_numpy(signal[start : start + size]).to(device)
+                found = model.features(part)
+                features.append(found.flatten(1).cpu().numpy())
+                probability.append(high_probability(model.classify(found)).cpu().numpy())
+        return np.concatenate(features), np.concatenate(probability)
+
+    return in_halves(work, PREDICTION_BATCH, "prediction")
 
 
 def _values(

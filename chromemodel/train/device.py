@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 import torch
 
+from chromemodel.train.memory import out_of_memory
 from chromeprep.errors import ChromeError
 
 
@@ -82,7 +83,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def computing(threads: int | None) -> Iterator[None]:
-    """Inside the block torch uses this many threads (None: its default), cuDNN repeatable ways."""
+    """Inside the block torch uses this many threads (None: its default), cuDNN repeatable ways.
+
+    Raises
+    ------
+    ChromeError
+        Where memory runs out, with no smaller batch to try.
+    """
     before = torch.get_num_threads()
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
@@ -90,6 +97,12 @@ def computing(threads: int | None) -> Iterator[None]:
             torch.set_num_threads(threads)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ChromeError(
+            f"out of memory: {error}", hint="use --device cpu, or narrower windows (--window-bp)"
+        ) from error
     finally:
         torch.set_num_threads(before)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags

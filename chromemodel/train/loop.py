@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +19,14 @@ from chromemodel.config import TrainConfig
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.device import derive_seed, seeded
+from chromemodel.train.interrupts import held_back
 from chromemodel.train.marks import drop_marks
+from chromemodel.train.memory import free_memory, halved, in_halves
+from chromemodel.train.state import State, load_optimizer
 from chromeprep.errors import ChromeError
+
+if TYPE_CHECKING:
+    from chromemodel.train.resume import Checkpoint
 
 PREDICTION_BATCH = 512
 
@@ -52,11 +59,16 @@ class Epoch(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How a fit went; epochs count from 1."""
+    """How a fit went; epochs count from 1.
+
+    ``changes`` say in words where settings changed on the way: memory ran out, or the fit was
+    resumed with others.
+    """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     stopped_early: bool
+    changes: tuple[str, ...] = ()
 
 
 class Loop:
@@ -83,34 +95,92 @@ class Loop:
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
+        self.changes: tuple[str, ...] = ()
+        self._after_step: Callable[[], None] = lambda: None
 
-    def fit(self, on_epoch: Callable[[Epoch], None] | None = None) -> Fit:
+    def fit(
+        self,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Fit:
         """Run epochs until the last, or until validation has not improved for `patience`.
 
         The model ends with the weights of the best epoch: the highest validation AUROC, the
         earlier of equals; the last epoch where nothing is held out. `Method.finish` has the last
         word; `best_weights` stay as they were.
 
+        Where memory runs out, the epoch begins again with half the batch. SIGINT and SIGTERM wait
+        for the end of a step.
+
+        Parameters
+        ----------
+        on_epoch
+            Called with each row of the history, those of a checkpoint first.
+        checkpoint
+            Where the fit goes on from, and is kept until its end, however it ends.
+
         Raises
         ------
         ChromeError
-            Where the loss is no longer a number.
+            Where the loss is no longer a number, or memory is not enough for one gene.
+        RunError, MismatchError
+            As `Checkpoint.restore`.
         """
-        stopped = False
-        while len(self.history) < self.config.epochs and not stopped:
-            row = self.run_epoch()
-            if on_epoch is not None:
+        good = State.of(self)
+        if checkpoint is not None:
+            good = checkpoint.restore(self)
+        if on_epoch is not None:
+            for row in self.history:
                 on_epoch(row)
-            stopped = (
-                self.data.validation_x is not None
-                and row.epoch - self.best_epoch >= self.config.patience
-                and row.epoch < self.config.epochs
-            )
+        try:
+            with held_back() as self._after_step:
+                while not self.ended:
+                    row = self._epoch_in_memory(good)
+                    good = State.of(self)
+                    if on_epoch is not None:
+                        on_epoch(row)
+                    if checkpoint is not None:
+                        checkpoint.offer(good)
+        except BaseException as error:
+            if checkpoint is not None:
+                checkpoint.keep(good, error)
+            raise
         self.model.load_state_dict(self.best_weights)
         self.model.eval()
         with torch.no_grad():
             self.method.finish(self.model, self.data.target)
-        return Fit(tuple(self.history), self.best_epoch, stopped)
+        early = len(self.history) < self.config.epochs
+        return Fit(tuple(self.history), self.best_epoch, early, self.changes)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last epoch was run, or validation has not improved for `patience`."""
+        if self.data.validation_x is None or not self.history:
+            return len(self.history) >= self.config.epochs
+        idle = len(self.history) - self.best_epoch
+        return len(self.history) >= self.config.epochs or idle >= self.config.patience
+
+    def take_up(self, state: State) -> None:
+        """Go on from a state of the same model, method and data."""
+        self.model.load_state_dict(state.model)
+        self.method.load_state_dict(state.method)
+        self.config, self.changes = state.training, state.changes
+        self.optimizer = make_optimizer(self.parameters, self.config)
+        load_optimizer(self.optimizer, state.optimizer)
+        self.history, self.best_epoch = list(state.history), state.best_epoch
+        self.best_weights = dict(state.best_weights)
+
+    def _epoch_in_memory(self, good: State) -> Epoch:
+        """Run an epoch; where memory runs out, from the state before it with half the batch."""
+        while True:
+            size = self.config.batch_size
+            try:
+                return self.run_epoch()
+            except (RuntimeError, MemoryError) as error:
+                size = halved(size, "training", error)
+            free_memory()
+            words = f"batch_size was {good.training.batch_size}, now it is {size}: out of memory"
+            self.take_up(good.changed(replace(good.training, batch_size=size), [words]))
 
     def run_epoch(self) -> Epoch:
         """Train on every gene once, validate, keep the weights if they are the best so far."""
@@ -161,10 +231,13 @@ class Loop:
             if self.config.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
             self.optimizer.step()
+            self._after_step()
             # Summed on the device: asking for a number at each step would make it wait.
             sums += torch.stack([loss.total.detach(), *loss.terms]) * len(rows)
         train_loss, *terms = (sums / len(x)).tolist()
         self._check(train_loss, number)
+        if not all(bool(weight.isfinite().all()) for weight in self.parameters):
+            self._check(math.nan, number)  # the last step did it: no loss has told of it yet
         return train_loss, tuple(terms)
 
     def _validate(self, number: int) -> tuple[float, float]:
@@ -217,10 +290,11 @@ def predict_logits(model: ChromeNet, x: Tensor) -> Tensor:
     training = model.training
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model(x[start : start + PREDICTION_BATCH])
-            for start in range(0, len(x), PREDICTION_BATCH)
-        ]
+        parts = in_halves(
+            lambda size: [model(x[start : start + size]) for start in range(0, len(x), size)],
+            PREDICTION_BATCH,
+            "prediction",
+        )
     model.train(training)
     return torch.cat(parts) if parts else x.new_zeros((0, 2))
 

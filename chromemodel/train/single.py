@@ -51,6 +51,7 @@ from chromemodel.models.base import ChromeNet, ClassicalNet
 from chromemodel.registry import Fitter
 from chromemodel.serial import build_options, to_json
 from chromemodel.train.checkpoint import (
+    SOURCE_ONLY,
     Finished,
     check_run_target,
     provenance,
@@ -61,6 +62,7 @@ from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.marks import check_mark_dropout
+from chromemodel.train.resume import Checkpoints
 from chromeprep.errors import MismatchError
 
 OnEpoch = Callable[[Epoch], None]
@@ -91,10 +93,13 @@ def train_model(
     panel: PanelChoice | None = None,
     baseline: bool = True,
     force: bool = False,
+    resume: bool = False,
     command: Sequence[str] = (),
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
     """Train a model on the labelled genes of a file and write a run folder.
+
+    A call that was ended goes on where it stood when it is made again, and comes to the same.
 
     Parameters
     ----------
@@ -121,7 +126,9 @@ def train_model(
     baseline
         Fit a logistic regression beside the model (which it may be itself).
     force
-        Replace a run folder that is there.
+        Replace a run folder that is there, and a checkpoint of another training.
+    resume
+        Go on from the checkpoint though the settings are others; see ``docs/training.md``.
     command
         The command line, for the provenance.
     on_epoch
@@ -134,6 +141,8 @@ def train_model(
         negative values for ``log1p``; where the panel does not fit (`chromemodel.fusion`).
     OutputError
         Where the folder cannot be written.
+    RunError
+        Where a checkpoint is damaged, or there is none to resume.
     ValueError
         Where a name or an option of the model is wrong.
     """
@@ -142,6 +151,7 @@ def train_model(
     split = split or Split(seed=training.seed)
     component = full_component(model, options or {})
     target = check_run_target(out, force=force, inputs=[data])
+    checkpoints = Checkpoints(target, [SOURCE_ONLY], resume=resume, force=force)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
@@ -158,31 +168,10 @@ def train_model(
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
     beside = put_beside(panel, [signals])
 
-    with computing(training.threads):
-        net, method = fresh(component, Component("source_only"), signals.layout, training, data)
-        if isinstance(net, ClassicalNet):
-            genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
-            fit = fit_classical(net, genes, held_out, training.seed)
-        else:
-            fit_data = FitData(
-                *tensors(x, label, rows[TRAIN], device),
-                None,
-                *tensors(x, label, rows[VALIDATION], device),
-            )
-            fit = Loop(net.to(device), method.to(device), fit_data, training).fit(on_epoch)
-        net.to(device)
-        probability = predict_probability(net, x, device)
-    names = (TRAIN, VALIDATION, TEST)
-    scores = score_parts(model, label, probability, parts, names)
-    if baseline and model != "logistic":
-        held_out = Labelled(x[rows[VALIDATION]], label[rows[VALIDATION]])
-        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]], held_out)
-        scores += score_parts(LOGISTIC, label, flat.probability(x), parts, names)
-
     config = RunConfig(
         kind="train",
         model=component,
-        method=Component("source_only"),
+        method=Component(SOURCE_ONLY),
         layout=signals.layout,
         normalisation=rule,
         split=split,
@@ -192,9 +181,32 @@ def train_model(
         provenance=provenance(command),
         panel=None if beside is None else beside.speakers.record,
     )
+    with computing(training.threads):
+        net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data)
+        if isinstance(net, ClassicalNet):
+            genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
+            fit = fit_classical(net, genes, held_out, training.seed)
+        else:
+            fit_data = FitData(
+                *tensors(x, label, rows[TRAIN], device),
+                None,
+                *tensors(x, label, rows[VALIDATION], device),
+            )
+            loop = Loop(net.to(device), method.to(device), fit_data, training)
+            fit = loop.fit(on_epoch, checkpoints.of(config, fit_data))
+        net.to(device)
+        probability = predict_probability(net, x, device)
+    names = (TRAIN, VALIDATION, TEST)
+    scores = score_parts(model, label, probability, parts, names)
+    if baseline and model != "logistic":
+        held_out = Labelled(x[rows[VALIDATION]], label[rows[VALIDATION]])
+        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]], held_out)
+        scores += score_parts(LOGISTIC, label, flat.probability(x), parts, names)
+
     notes: tuple[str, ...] = (
         *train_notes(known, parts, fit, split, fitter),
         f"normalisation: {rule.words}",
+        *fit.changes,
         *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
         *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
     )
@@ -213,6 +225,7 @@ def train_model(
     finished = Finished(config, net, fit, method.columns, scores, notes, predictions, fusion=fusion)
     with run_folder(target) as folder:
         write_run(folder, finished)
+    checkpoints.remove()
     return Trained(tuple(scores), fit, notes, config, target)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -112,11 +111,13 @@ def script() -> Path:
 
 @pytest.fixture
 def inside(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    keep_process_as_it_is: None,
 ) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """The command line as `main` runs it, in this process: it need not import torch again."""
     handlers, level = logging.root.handlers[:], logging.root.level
-    terminated = signal.getsignal(signal.SIGTERM)
     monkeypatch.chdir(tmp_path)
 
     def call(*args: object) -> subprocess.CompletedProcess[str]:
@@ -133,7 +134,6 @@ def inside(
         )
 
     yield call
-    signal.signal(signal.SIGTERM, terminated)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 

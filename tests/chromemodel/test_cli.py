@@ -177,7 +177,9 @@ def test_a_failing_force_leaves_what_was_there(
     assert (tmp_path / "p.tsv").read_text().startswith("gene_id\t")
 
 
-def test_an_interrupt_leaves_nothing(script: Path, make_file: MakeFile, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_the_checkpoint(
+    script: Path, make_file: MakeFile, tmp_path: Path
+) -> None:
     make_file("a.h5")
     command = [str(script), "train", "a.h5", "-o", "run", *QUICK, "--epochs=100000"]
     process = subprocess.Popen(
@@ -188,7 +190,8 @@ def test_an_interrupt_leaves_nothing(script: Path, make_file: MakeFile, tmp_path
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=30)
     assert process.returncode == 130, rest
-    assert names(tmp_path) == ["a.h5"]
+    assert "The same command goes on from there" in rest
+    assert names(tmp_path) == ["a.h5", "run.checkpoint"]
 
 
 def test_help_is_light() -> None:
