@@ -67,7 +67,7 @@ class DomainAdversarial(Method):
         """Return the sum of both cross entropies, each a mean over its genes."""
         weight = self.weight(progress)
         source, target = both_features(model, batch)
-        label_loss = cross_entropy(model.classify(source), batch.y)
+        label_loss = batch.label_loss(model.classify(source))
         domain = domain_labels(source, target)
         logits: Tensor = self.head(reverse_gradient(torch.cat([source, target]), weight))
         domain_loss = cross_entropy(logits, domain)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch.nn.functional import cross_entropy
-
 from chromemodel.adapt.base import Batch, Loss, Method
 from chromemodel.models.base import ChromeNet
 
@@ -26,4 +24,4 @@ class SourceOnly(Method):
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
         """Return the cross entropy; there are no other terms."""
-        return Loss(cross_entropy(model(batch.x), batch.y), ())
+        return Loss(batch.label_loss(model(batch.x)), ())

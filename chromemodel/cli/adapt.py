@@ -11,6 +11,7 @@ import click
 from chromemodel.adapt import METHODS
 from chromemodel.cli._options import (
     baseline_option,
+    check_task,
     chosen_options,
     compute_options,
     force_option,
@@ -20,6 +21,7 @@ from chromemodel.cli._options import (
     panel_choice,
     panel_options,
     run_option,
+    task_option,
     training_config,
     training_options,
     usage_errors,
@@ -45,6 +47,7 @@ _SPLIT = Split()
 )
 @click.option("--target", required=True, metavar="T.h5", help="File of bins to adapt to.")
 @run_option
+@task_option
 @click.option(
     "--method",
     default="dann",
@@ -90,6 +93,7 @@ def command(
     sources: tuple[str, ...],
     target: str,
     out: str,
+    task: Any,
     method: str,
     method_settings: tuple[str, ...],
     domain_weight: str | None,
@@ -132,9 +136,10 @@ def command(
             method_options |= chosen_options(METHODS, method, setting, option_name(key))
     options = chosen_options(MODELS, model, settings, "--set")
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
+    check_task(task, model, beside, method)
 
     from chromemodel.adapt.protocol import adapt_model
-    from chromemodel.cli._report import EpochReporter, score_table
+    from chromemodel.cli._report import METRICS, EpochReporter, score_table
     from chromeprep.cli._shell import echo_json
 
     reports: dict[str, EpochReporter] = {}
@@ -143,7 +148,7 @@ def command(
         if name not in reports:
             for earlier in reports.values():
                 earlier.close()
-            reports[name] = EpochReporter(training.epochs, name)
+            reports[name] = EpochReporter(training.epochs, name, metric=METRICS[task])
         reports[name](row)
 
     try:
@@ -151,6 +156,7 @@ def command(
             sources,
             target,
             out,
+            task=task,
             method=method,
             method_options=method_options,
             model=model,

@@ -62,10 +62,11 @@ def command(
     """Score RUN on its test genes, or on another file.
 
     AUROC, AUPRC, accuracy, F1, MCC, Brier score and expected calibration error, each with its 95 %
-    interval over genes. A run of `chromemodel adapt` is scored on the target's half that did not
-    adapt, beside its source-only run. Wherever the labels trained on are of another cell type, the
-    expression there, without any model, stands beside it, and genes whose label differs have rows
-    of their own. What the run has seen of the genes is said on stderr.
+    interval over genes; for a RUN of --task regression Pearson, Spearman, R2 and RMSE. A run of
+    `chromemodel adapt` is scored on the target's half that did not adapt, beside its source-only
+    run. Wherever the labels trained on are of another cell type, the expression there, without any
+    model, stands beside it, and genes whose label differs have rows of their own. What the run has
+    seen of the genes is said on stderr.
     """
     check_named(marks, available)
 

@@ -15,6 +15,8 @@ from chromemodel.evaluate.evidence import Evidence, gather
 from chromemodel.evaluate.metrics import Score, binary_metrics
 from chromemodel.evaluate.seen import Seen, seen_of, warning_words
 from chromemodel.evaluate.uncertainty import Difference, bootstrap, compare_models
+from chromemodel.tasks import check_classifies
+from chromemodel.train.checkpoint import read_config
 from chromeprep.errors import MismatchError
 
 logger = logging.getLogger(__name__)
@@ -74,8 +76,12 @@ def compare_runs(
         Where the runs are tested on different files or genes, or one was trained on these labels.
     RunError, FormatError, InputError
         As `evaluate_run`.
+    ChromeError
+        Where one is a regression.
     """
     runs = (Path(first), Path(second))
+    for run in runs:
+        check_classifies(read_config(run).task.name, run, "a comparison")
     one, two = (gather(run, data, marks=marks, device=device, threads=threads) for run in runs)
     if one.path.resolve() != two.path.resolve():
         raise MismatchError(

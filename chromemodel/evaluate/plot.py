@@ -12,7 +12,8 @@ from chromemodel.evaluate.calibration import calibration, equal_edges
 from chromemodel.evaluate.evidence import Evidence
 from chromemodel.evaluate.metrics import binary_metrics
 from chromemodel.style import COLOURS, DARK, GREY, can_draw, render
-from chromemodel.train.checkpoint import check_outside_runs
+from chromemodel.tasks import check_classifies
+from chromemodel.train.checkpoint import check_outside_runs, read_config
 from chromeprep.errors import ChromeError, OutputError
 from chromeprep.format import atomic_file, check_writable
 
@@ -37,7 +38,7 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
     Raises
     ------
     ChromeError
-        Where matplotlib is missing.
+        Where matplotlib is missing, or the run is a regression.
     OutputError
         Where the name ends in neither ``.png`` nor ``.svg``, or the file cannot be written.
     """
@@ -48,6 +49,7 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
             "figures need matplotlib, which cannot be imported",
             hint="pip install 'transferchrome[plot]'",
         )
+    check_classifies(read_config(Path(run)).task.name, Path(run), "a figure")
     check_outside_runs(path, run)
     check_writable(path, force=force)
 
@@ -66,7 +68,7 @@ def _figure(evidence: Evidence) -> Figure:
     part, rows = evidence.parts[0]
     label = evidence.genes.label[rows]
     lines = [
-        _Line(one.name, one.probability[rows].astype(np.float64), style)
+        _Line(one.name, one.answer[rows].astype(np.float64), style)
         for one, style in zip(evidence.opinions, _styles(evidence), strict=True)
     ]
     figure = Figure(figsize=(11, 4.6))
@@ -101,7 +103,7 @@ def _styles(evidence: Evidence) -> list[dict[str, Any]]:
     for one in evidence.opinions:
         if evidence.lookup is not None and one.name == evidence.lookup.name:
             styles.append({"color": GREY, "ls": (0, (4, 2)), "lw": 1.2, "zorder": 2, "marker": "s"})
-        elif one.probability is evidence.own:
+        elif one.answer is evidence.own:
             styles.append({"color": COLOURS[1], "ls": "-", "lw": 1.8, "zorder": 4, "marker": "o"})
         else:
             styles.append(
