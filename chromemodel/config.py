@@ -179,8 +179,8 @@ class Split:
 class TrainConfig:
     """How a model is fitted; the defaults are those of the paper ("Model training").
 
-    ``batch_size`` and ``patience`` (epochs without a better validation AUROC, or Pearson
-    correlation of a regression, before training stops) are our choices, the paper is silent; see
+    ``batch_size`` and ``patience`` (epochs without a better validation AUROC, or R2 of
+    a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
     ``docs/marks.md``.
@@ -304,3 +304,15 @@ def run_version(config: RunConfig) -> int:
     if config.task.name != "classification":
         return 3
     return 2 if config.more_sources or config.training.mark_dropout or config.panel else 1
+
+
+def check_panel(task: TaskName, panel: PanelChoice | None) -> None:
+    """Refuse a panel beside the marks where expression is learned.
+
+    Raises
+    ------
+    ValueError
+        It says what to do without.
+    """
+    if panel is not None and task != "classification":
+        raise ValueError(f"a panel beside the marks cannot do {task}; train without it")

@@ -77,12 +77,13 @@ class Registry(Generic[T]):
         Raises
         ------
         ValueError
-            Where there is none of that name, or it cannot; the message says which can.
+            Where there is none of that name, or it cannot; the message names others of its kind.
         """
-        if task not in self.entry(name).tasks:
+        entry = self.entry(name)
+        others = [one for one in self.names(task) if self.entry(one).fitter == entry.fitter]
+        if task not in entry.tasks:
             raise ValueError(
-                f"{self.kind} '{name}' cannot do {task}; those that can: "
-                f"{', '.join(self.names(task))}"
+                f"{self.kind} '{name}' cannot do {task}; choose among {', '.join(others)}"
             )
 
     def register(

@@ -28,6 +28,7 @@ from chromemodel.config import (
     TaskName,
     TrainConfig,
     Transform,
+    check_panel,
 )
 from chromemodel.data.dataset import read_signals
 from chromemodel.data.sources import check_cell_types, check_distinct, read_sources
@@ -40,7 +41,6 @@ from chromemodel.data.splits import (
 )
 from chromemodel.evaluate.lookup import (
     agreement_words,
-    label_agreement,
     match_genes,
     missing_words,
 )
@@ -69,7 +69,7 @@ from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.marks import check_mark_dropout
-from chromemodel.train.single import check_panel, fresh, full_component, tensors
+from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import ChromeError, InputError
 
 TEST_PART = "target half that did not adapt"
@@ -243,7 +243,7 @@ def adapt_model(
     if scored:
         aim.check(far.genes, test, TEST_PART, target)
     of_test = halves == TEST
-    agreement = label_agreement(merged, far.genes, test)
+    agreement = aim.agreement(merged, far.genes, test)
     shared = int((match_genes(merged, far.genes)[of_test] >= 0).sum())
     seen = seen_of(
         config, merged, far.genes, "test genes of the target", of_test, here=False, target=True

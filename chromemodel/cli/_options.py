@@ -21,6 +21,7 @@ from chromemodel.config import (
     TaskName,
     TrainConfig,
     Transform,
+    check_panel,
 )
 from chromemodel.models import MODELS
 from chromemodel.registry import Registry
@@ -172,7 +173,7 @@ recipe_options = in_order(
     click.option(
         "--patience",
         type=positive_int,
-        help="Stop after so many epochs without a better validation AUROC (regression: Pearson).",
+        help="Stop after so many epochs without a better validation AUROC (regression: R2).",
     ),
     click.option(
         "--clip-norm",
@@ -284,8 +285,8 @@ def check_task(
         MODELS.check_task(model, task)
     with usage_errors("--method"):
         METHODS.check_task(method, task)
-    if panel is not None and task != "classification":
-        raise click.UsageError(f"--panel cannot do --task {task}; leave it out")
+    with usage_errors("--panel"):
+        check_panel(task, panel)
 
 
 def chosen_options(

@@ -28,7 +28,7 @@ _CLASSIFIED = {
 }
 _REGRESSED = {"pearson": "Pearson", "spearman": "Spearman", "r2": "R2", "rmse": "RMSE"}
 #: What chooses the epoch of a task.
-METRICS: dict[TaskName, str] = {"classification": "AUROC", "regression": "Pearson"}
+METRICS: dict[TaskName, str] = {"classification": "AUROC", "regression": "R2"}
 
 
 def score_table(scores: Sequence[Score]) -> str:

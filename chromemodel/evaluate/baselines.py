@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.metrics import auroc
-from chromemodel.evaluate.regression import pearson
+from chromemodel.evaluate.regression import r_squared
 from chromemodel.models.base import Labelled
 
 __all__ = [
@@ -128,15 +128,15 @@ def fit_ridge(
     values
         Shape (genes,).
     validation
-        Genes that choose the penalty: the highest Pearson correlation, the first of equals. Without
-        them cross-validation among the training genes chooses it.
+        Genes that choose the penalty: the highest R2, the first of equals. Without them
+        cross-validation among the training genes chooses it.
     penalties
         To choose from, as scikit-learn's alpha.
     """
     if validation is not None:
         fitted = [_ridge(signal, values, penalty) for penalty in penalties]
         return max(
-            fitted, key=lambda one: pearson(validation.label, one.predict(validation.signal))
+            fitted, key=lambda one: r_squared(validation.label, one.predict(validation.signal))
         )
     from sklearn.model_selection import KFold
 
@@ -146,7 +146,7 @@ def fit_ridge(
         told = np.empty(len(values))
         for rows, held in folds:
             told[held] = _ridge(signal[rows], values[rows], penalty).predict(signal[held])
-        return pearson(values, told)
+        return r_squared(values, told)
 
     return _ridge(signal, values, max(penalties, key=score))
 

@@ -62,16 +62,16 @@ def regression_metrics(truth: NDArray[Any], predicted: NDArray[Any]) -> Regressi
     return RegressionMetrics(len(truth), *found)
 
 
-def pearson(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Return Pearson's correlation of two series (genes,).
+def r_squared(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Return the coefficient of determination of predictions (genes,).
 
     Raises
     ------
     InputError
         As `regression_metrics`.
     """
-    one, other = _checked(truth, predicted)
-    return float(_correlation(np.ones((1, len(one))), one, other)[0])
+    measured, said = _checked(truth, predicted)
+    return float(1 - ((measured - said) ** 2).sum() / ((measured - measured.mean()) ** 2).sum())
 
 
 def varies(truth: NDArray[Any]) -> bool:

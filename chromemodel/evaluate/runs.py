@@ -12,7 +12,6 @@ import numpy as np
 from chromemodel.evaluate.evidence import Evidence, gather
 from chromemodel.evaluate.lookup import (
     agreement_words,
-    label_agreement,
     missing_words,
     source_label,
 )
@@ -139,8 +138,8 @@ def evaluate_run(
                 for opinion in evidence.opinions
             ]
     agreement = None
-    if near is not None and not evidence.here and task.learned == "label":
-        same = label_agreement(near, genes, evidence.parts[0][1])
+    if near is not None and not evidence.here:
+        same = task.agreement(near, genes, evidence.parts[0][1])
         agreement = None if np.isnan(same) else same
     return Evaluation(
         tuple(scores), tuple(all_seen), agreement, _notes(evidence, all_seen, agreement), evidence

@@ -25,8 +25,8 @@ class RidgeConfig:
     Parameters
     ----------
     penalties
-        scikit-learn's alpha: those to choose from, by the Pearson correlation of held-out genes, or
-        by cross-validation where none are held out.
+        scikit-learn's alpha: those to choose from, by the R2 of held-out genes, or by
+        cross-validation where none are held out.
     """
 
     penalties: tuple[float, ...] = (1e1, 1e2, 1e3, 1e4, 1e5)

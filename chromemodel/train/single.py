@@ -28,6 +28,7 @@ from chromemodel.config import (
     TaskName,
     TrainConfig,
     Transform,
+    check_panel,
 )
 from chromemodel.data.dataset import read_signals
 from chromemodel.data.splits import (
@@ -255,18 +256,6 @@ def train_notes(
     if unplaced:
         notes.append(f"{unplaced} genes without a position were left out: they have no chromosome")
     return tuple(notes)
-
-
-def check_panel(task: TaskName, panel: PanelChoice | None) -> None:
-    """Refuse a panel beside the marks where expression is learned.
-
-    Raises
-    ------
-    ValueError
-        It says what to do without.
-    """
-    if panel is not None and task != "classification":
-        raise ValueError(f"a panel beside the marks cannot do {task}; leave --panel out")
 
 
 def full_component(name: str, options: Mapping[str, Any]) -> Component:

@@ -15,6 +15,7 @@ from chromemodel.adapt.source_only import SourceOnly
 from chromemodel.config import TrainConfig
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.tasks import Classification
 from chromemodel.train import loop as loop_module
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Fit, FitData, Loop, make_optimizer, predict_logits
