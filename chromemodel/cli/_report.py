@@ -79,7 +79,10 @@ def heading(score: Score) -> str:
 def difference_table(first: Score, second: Score, found: Difference) -> str:
     """Return two models with their bounds and the difference with its own, one metric a row."""
     rows = [["", first.model, second.model, "difference"]]
-    for name, words in _CLASSIFIED.items():
+    from chromemodel.evaluate.metrics import Metrics
+
+    shown = _CLASSIFIED if isinstance(first.metrics, Metrics) else _REGRESSED
+    for name, words in shown.items():
         row = [words]
         for score in (first, second):
             value = f"{getattr(score.metrics, name):.4f}"

@@ -63,8 +63,6 @@ def command(
     for note in (str(found.data), *found.notes):
         click.echo(note, err=True)
     one, two = found.scores
-    click.echo(
-        f"{heading(one)}\n"
-        f"{difference_table(one, two, found.difference)}\n"
-        f"DeLong's test of equal AUROC: p = {found.difference.delong_p:.2g}"
-    )
+    click.echo(f"{heading(one)}\n{difference_table(one, two, found.difference)}")
+    if found.difference.delong_p is not None:
+        click.echo(f"DeLong's test of equal AUROC: p = {found.difference.delong_p:.2g}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.metrics import Interval
+from chromemodel.evaluate.uncertainty import LEVEL, REPLICATES, Difference
 from chromeprep.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -83,8 +84,8 @@ def bootstrap_regression(
     truth: NDArray[Any],
     predicted: NDArray[Any],
     *,
-    replicates: int = 1000,
-    level: float = 0.95,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
     seed: int = 0,
 ) -> Interval:
     """Return the percentile interval of every metric over samples of the genes.
@@ -109,13 +110,44 @@ def bootstrap_regression(
     pair = _checked(truth, predicted)
     drawn = _draws(pair[0], replicates, seed)
     values = np.concatenate([_metrics(counts, *pair) for counts in drawn])
+    return _interval(values, len(truth), level)
+
+
+def compare_regressions(
+    truth: NDArray[Any],
+    first: NDArray[Any],
+    second: NDArray[Any],
+    *,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Difference:
+    """Compare two models' predictions (genes,) of the same genes; each sample serves both.
+
+    Parameters as for `bootstrap_regression`; no replicates, no interval.
+
+    Raises
+    ------
+    InputError
+        As `regression_metrics`.
+    """
+    one, other = (regression_metrics(truth, predicted) for predicted in (first, second))
+    gaps = (a - b for a, b in zip(one[1:], other[1:], strict=True))
+    value = RegressionMetrics(len(truth), *gaps)
+    if not replicates:
+        return Difference(value, None)
+    pairs = [_checked(truth, predicted) for predicted in (first, second)]
+    values = []
+    for counts in _draws(pairs[0][0], replicates, seed):
+        a, b = (_metrics(counts, *pair) for pair in pairs)
+        values.append(a - b)
+    return Difference(value, _interval(np.concatenate(values), len(truth), level))
+
+
+def _interval(values: Floats, genes: int, level: float) -> Interval:
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Interval(
-        RegressionMetrics(len(truth), *low.tolist()),
-        RegressionMetrics(len(truth), *high.tolist()),
-        level,
-        replicates,
-    )
+    ends = [RegressionMetrics(genes, *end.tolist()) for end in (low, high)]
+    return Interval(ends[0], ends[1], level, len(values))
 
 
 def _checked(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from chromemodel.config import TaskConfig
 from chromemodel.evaluate.lookup import Lookup
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.subsets import Subset
+from chromemodel.evaluate.uncertainty import Difference
 from chromemodel.models.base import Labelled
 from chromeprep.format import GeneTable
 
@@ -131,6 +132,17 @@ class Task(ABC):
         replicates: int = 0,
     ) -> Score:
         """Score the answers for some known genes; with an interval where there are replicates."""
+
+    @abstractmethod
+    def compare(
+        self,
+        genes: GeneTable,
+        rows: NDArray[np.bool_],
+        first: NDArray[Any],
+        second: NDArray[Any],
+        replicates: int,
+    ) -> Difference:
+        """Hold the answers of two models for some known genes against each other."""
 
     def score_parts(
         self,

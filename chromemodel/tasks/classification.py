@@ -19,7 +19,7 @@ from chromemodel.evaluate.baselines import LOGISTIC, fit_logistic
 from chromemodel.evaluate.lookup import Lookup, label_agreement, source_expression
 from chromemodel.evaluate.metrics import Score, auroc, binary_metrics, call_notes
 from chromemodel.evaluate.subsets import Subset, gene_subsets
-from chromemodel.evaluate.uncertainty import bootstrap
+from chromemodel.evaluate.uncertainty import Difference, bootstrap, compare_models
 from chromemodel.models.base import Labelled
 from chromemodel.tasks.base import Answering, Task
 from chromeprep.format import GeneTable
@@ -119,3 +119,14 @@ class Classification(Task):
         label, said = genes.label[rows], answer[rows]
         interval = bootstrap(label, said, replicates=replicates) if replicates else None
         return Score(model, part, binary_metrics(label, said), interval)
+
+    def compare(
+        self,
+        genes: GeneTable,
+        rows: NDArray[np.bool_],
+        first: NDArray[Any],
+        second: NDArray[Any],
+        replicates: int,
+    ) -> Difference:
+        """Compare two models by `compare_models`."""
+        return compare_models(genes.label[rows], first[rows], second[rows], replicates=replicates)

@@ -18,11 +18,13 @@ from chromemodel.evaluate.lookup import Lookup, source_log1p
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.regression import (
     bootstrap_regression,
+    compare_regressions,
     r_squared,
     regression_metrics,
     varies,
 )
 from chromemodel.evaluate.subsets import VARIABLE, Subset
+from chromemodel.evaluate.uncertainty import Difference
 from chromemodel.models.base import Labelled
 from chromemodel.tasks.base import Answering, Task
 from chromeprep.errors import InputError
@@ -156,6 +158,19 @@ class Regression(Task):
         truth, said = np.log1p(genes.expression[rows]), answer[rows]
         interval = bootstrap_regression(truth, said, replicates=replicates) if replicates else None
         return Score(model, part, regression_metrics(truth, said), interval)
+
+    def compare(
+        self,
+        genes: GeneTable,
+        rows: NDArray[np.bool_],
+        first: NDArray[Any],
+        second: NDArray[Any],
+        replicates: int,
+    ) -> Difference:
+        """Compare two models by `compare_regressions`."""
+        return compare_regressions(
+            np.log1p(genes.expression[rows]), first[rows], second[rows], replicates=replicates
+        )
 
 
 def _difference(logits: Tensor) -> Tensor:

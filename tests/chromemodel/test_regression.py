@@ -412,17 +412,43 @@ def test_the_command_line(expressed: Callable[..., Path], inside: Cli, tmp_path:
     assert len(table(tmp_path / "p.tsv")) == 120
 
 
+def test_two_regressions_are_compared(
+    expressed: Callable[..., Path], inside: Cli, quick: TrainConfig, tmp_path: Path
+) -> None:
+    data = expressed("a.h5")
+    for model in ("ridge", "random_forest"):
+        train_model(data, tmp_path / model, task="regression", model=model, training=quick)
+    runs = (tmp_path / "ridge", tmp_path / "random_forest")
+    found = compare_runs(*runs, replicates=100)
+    scores = [evaluate_run(run).scores[0].metrics for run in runs]
+    assert [score.metrics for score in found.scores] == scores
+    value, interval = found.difference.value, found.difference.interval
+    assert isinstance(value, RegressionMetrics)
+    assert interval is not None
+    np.testing.assert_allclose(value[1:], np.subtract(scores[0][1:], scores[1][1:]))
+    for low, middle, high in zip(interval.low[1:], value[1:], interval.high[1:], strict=True):
+        assert low < middle < high
+    same = compare_runs(runs[0], runs[0], replicates=20).difference
+    assert same.interval is not None
+    assert not any((*same.value[1:], *same.interval.low[1:], *same.interval.high[1:]))
+    done = inside("compare", "ridge", "random_forest", "--bootstrap=20")
+    assert done.returncode == 0
+    assert "R2" in done.stdout
+    assert "DeLong" not in done.stdout
+    assert "delong_p" not in inside("compare", "ridge", "ridge", "--json").stdout
+    train_model(data, tmp_path / "high", model="logistic", training=quick)
+    done = inside("compare", "ridge", "high")
+    assert done.returncode == 1
+    assert "compare runs of one --task" in done.stderr
+
+
 def test_what_needs_classes_refuses_a_regression(
     expressed: Callable[..., Path], inside: Cli, tmp_path: Path
 ) -> None:
     data = expressed("a.h5")
     train_model(data, tmp_path / "run", task="regression", model="ridge")
-    for call in (
-        lambda: compare_runs(tmp_path / "run", tmp_path / "run"),
-        lambda: select_run([tmp_path / "run", tmp_path / "run"]),
-    ):
-        with pytest.raises(ChromeError, match="is a run of --task regression"):
-            call()
+    with pytest.raises(ChromeError, match="is a run of --task regression"):
+        select_run([tmp_path / "run", tmp_path / "run"])
     for arguments in (
         ("evaluate", "run", "--plot", "x.svg"),
         ("evaluate", "run", "--by-marks"),
