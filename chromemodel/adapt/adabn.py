@@ -50,7 +50,7 @@ class AdaptiveNorm(Method):
             )
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy of the source; the target waits for `finish`."""
+        """Return the loss of the source's labels; the target waits for `finish`."""
         return Loss(batch.label_loss(model(batch.x)), ())
 
     def finish(self, model: ChromeNet, target: Tensor | None) -> None:

@@ -31,7 +31,7 @@ class DeepCoralConfig:
 
 
 class DeepCoral(Method):
-    """Cross entropy of the source's labels, and `coral_loss` of the features."""
+    """The loss of the source's labels, and `coral_loss` of the features."""
 
     Config = DeepCoralConfig
     uses_target = True
@@ -42,7 +42,7 @@ class DeepCoral(Method):
         self.config = config
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy plus the weighted CORAL loss."""
+        """Return the labels' loss plus the weighted CORAL loss."""
         source, target = both_features(model, batch)
         label_loss = batch.label_loss(model.classify(source))
         coral = coral_loss(source, target)

@@ -39,7 +39,7 @@ class MeanDiscrepancyConfig:
 
 
 class MeanDiscrepancy(Method):
-    """Cross entropy of the source's labels, and `mmd_loss` of the features."""
+    """The loss of the source's labels, and `mmd_loss` of the features."""
 
     Config = MeanDiscrepancyConfig
     uses_target = True
@@ -50,7 +50,7 @@ class MeanDiscrepancy(Method):
         self.config = config
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy plus the weighted squared discrepancy."""
+        """Return the labels' loss plus the weighted squared discrepancy."""
         source, target = both_features(model, batch)
         label_loss = batch.label_loss(model.classify(source))
         mmd = mmd_loss(source, target, self.config.octaves)

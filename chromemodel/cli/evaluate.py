@@ -32,7 +32,8 @@ from chromemodel.cli._options import (
 @click.option(
     "--plot",
     metavar="FILE",
-    help="Draw reliability, ROC and precision-recall into a .png or .svg.",
+    help="Draw reliability, ROC and precision-recall into a .png or .svg; for a regression "
+    "predicted against measured values.",
 )
 @click.option(
     "--by-marks",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from chromemodel.evaluate.calibration import calibration, equal_edges
 from chromemodel.evaluate.evidence import Evidence
 from chromemodel.evaluate.metrics import binary_metrics
+from chromemodel.evaluate.plot_expression import expression_figure
 from chromemodel.style import COLOURS, DARK, GREY, can_draw, render
-from chromemodel.tasks import check_classifies
-from chromemodel.train.checkpoint import check_outside_runs, read_config
+from chromemodel.train.checkpoint import check_outside_runs
 from chromeprep.errors import ChromeError, OutputError
 from chromeprep.format import atomic_file, check_writable
 
@@ -38,7 +38,7 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
     Raises
     ------
     ChromeError
-        Where matplotlib is missing, or the run is a regression.
+        Where matplotlib is missing.
     OutputError
         Where the name ends in neither ``.png`` nor ``.svg``, or the file cannot be written.
     """
@@ -49,7 +49,6 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
             "figures need matplotlib, which cannot be imported",
             hint="pip install 'transferchrome[plot]'",
         )
-    check_classifies(read_config(Path(run)).task.name, Path(run), "a figure")
     check_outside_runs(path, run)
     check_writable(path, force=force)
 
@@ -57,7 +56,8 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
 def draw_evaluation(evidence: Evidence, path: str | Path) -> None:
     """Draw the first part of the genes; the same evidence gives the same file."""
     form = cast(Literal["png", "svg"], Path(path).suffix.lower().lstrip("."))
-    data = render(lambda: _figure(evidence), form)
+    draw = _figure if evidence.config.task.name == "classification" else expression_figure
+    data = render(lambda: draw(evidence), form)
     with atomic_file(path) as temporary:
         Path(temporary).write_bytes(data)
 

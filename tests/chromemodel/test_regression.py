@@ -442,6 +442,18 @@ def test_two_regressions_are_compared(
     assert "compare runs of one --task" in done.stderr
 
 
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_a_figure_of_predicted_and_measured(
+    form: str, expressed: Callable[..., Path], inside: Cli, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    train_model(expressed("a.h5"), tmp_path / "run", task="regression", model="ridge")
+    for name in ("one", "two"):
+        plot = f"{name}.{form}"
+        assert inside("evaluate", "run", "--bootstrap=0", "--plot", plot).returncode == 0
+    assert (tmp_path / f"one.{form}").read_bytes() == (tmp_path / f"two.{form}").read_bytes()
+
+
 def test_what_needs_classes_refuses_a_regression(
     expressed: Callable[..., Path], inside: Cli, tmp_path: Path
 ) -> None:
@@ -449,13 +461,11 @@ def test_what_needs_classes_refuses_a_regression(
     train_model(data, tmp_path / "run", task="regression", model="ridge")
     with pytest.raises(ChromeError, match="is a run of --task regression"):
         select_run([tmp_path / "run", tmp_path / "run"])
-    for arguments in (
-        ("evaluate", "run", "--plot", "x.svg"),
-        ("evaluate", "run", "--by-marks"),
-    ):
-        done = inside(*arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "Traceback" not in done.stderr
+    training = TrainConfig(epochs=1, threads=1, mark_dropout=0.3)
+    train_model(data, tmp_path / "marks", task="regression", training=training)
+    done = inside("evaluate", "marks", "--by-marks", "--bootstrap=0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "a table by marks needs one of --task classification" in done.stderr
     for arguments in (
         ("train", "a.h5", "--model=logistic"),
         ("train", "a.h5", "--panel=p.h5"),
