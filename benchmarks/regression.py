@@ -84,7 +84,7 @@ def scores(
     run: Path, data: Path, source: str, target: str, model: str, seed: int
 ) -> list[Row]:  # fmt: skip
     """Score the test genes by a model, and by what stands beside it in the runs of ridge."""
-    evaluation = evaluate_run(run, None if source == target else data)
+    evaluation = evaluate_run(run, None if source == target else data, threads=1)
     part = evaluation.seen[0].part
     wanted = (model, MEAN, LOOKUP) if model == "ridge" else (model,)
     return [

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CELLS = 36
+# Below one gene, so that a hexagon of one can be seen on white.
+_PALEST = 0.3
 
 
 def expression_figure(evidence: Evidence) -> Figure:
@@ -31,7 +33,16 @@ def expression_figure(evidence: Evidence) -> Figure:
     fields = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     for axes, one in zip(fields, shown, strict=True):
         said = one.answer[rows].astype(np.float64)
-        axes.hexbin(said, truth, gridsize=_CELLS, bins="log", mincnt=1, cmap="Blues", linewidths=0)
+        axes.hexbin(
+            said,
+            truth,
+            gridsize=_CELLS,
+            bins="log",
+            mincnt=1,
+            vmin=_PALEST,
+            cmap="Blues",
+            linewidths=0,
+        )
         axes.axline((0, 0), slope=1, color=DARK, lw=0.8, ls=(0, (4, 2)))
         found = regression_metrics(truth, said)
         axes.set(
