@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.arguments import parser
 from benchmarks.running import Run, bin_calls, call, make_runs, spread
-from chromemodel.evaluate.metrics import Score
+from chromemodel.evaluate.metrics import Metrics, Score
 from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.evaluate.subsets import CERTAIN, VARIABLE
 
@@ -113,6 +113,7 @@ def _row(
     score: Score, source: str, target: str, model: str, seed: int, genes: str, evidence: str
 ) -> Row:
     got = score.metrics
+    assert isinstance(got, Metrics)
     return Row(
         source, target, model, seed, genes, evidence, got.genes, got.auroc, got.accuracy, got.ece
     )

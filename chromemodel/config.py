@@ -13,13 +13,14 @@ from chromemodel.serial import UNLESS_DEFAULT
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 2
+RUN_VERSION = 3
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
 FileSplitRule = Literal["thirds", "deepchrome", "chromosome", "published"]
 SplitRule = Literal[FileSplitRule, "adapt"]
 Optimizer = Literal["sgd", "adam", "adamw"]
+TaskName = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,23 @@ class Component:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What a run says of a gene: whether it is high, or its log(1 + expression).
+
+    ``mean`` and ``deviation`` are those of log(1 + expression) over the training genes, for
+    ``regression``; its models learn the standardised values. See ``docs/regression.md``.
+    """
+
+    name: TaskName = "classification"
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.deviation > 0:
+            raise ValueError(f"deviation is {self.deviation}, expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -161,10 +179,11 @@ class Split:
 class TrainConfig:
     """How a model is fitted; the defaults are those of the paper ("Model training").
 
-    ``batch_size`` and ``patience`` (epochs without a better validation AUROC before training
-    stops) are our choices, the paper is silent; see ``docs/paper.md``. ``clip_norm`` is the length
-    to which longer gradients are cut, None for no limit. ``mark_dropout`` is the probability that a
-    gene of a batch loses a mark; see ``docs/marks.md``.
+    ``batch_size`` and ``patience`` (epochs without a better validation AUROC, or R2 of
+    a regression, before training stops) are our choices, the paper is silent; see
+    ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
+    limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
+    ``docs/marks.md``.
     """
 
     optimizer: Optimizer = "sgd"
@@ -247,7 +266,7 @@ class RunConfig:
     """All of ``config.json``; ``source`` is the one file of a run of ``chromemodel train``.
 
     ``more_sources`` are the other files of an adaptation from several. ``version`` is 1 where the
-    run has nothing that version 2 added (`run_version`).
+    run has nothing that later ones added (`run_version`).
     """
 
     kind: Literal["train", "adapt"]
@@ -264,6 +283,7 @@ class RunConfig:
     format: str = RUN_FORMAT
     version: int = 1
     more_sources: tuple[FileRecord, ...] = field(default=(), metadata=UNLESS_DEFAULT)
+    task: TaskConfig = field(default=TaskConfig(), metadata=UNLESS_DEFAULT)
 
     @property
     def sources(self) -> tuple[FileRecord, ...]:
@@ -279,6 +299,20 @@ class RunConfig:
 def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
-    Version 2 added several sources, mark dropout and the panel.
+    Version 2 added several sources, mark dropout and the panel, version 3 regression.
     """
+    if config.task.name != "classification":
+        return 3
     return 2 if config.more_sources or config.training.mark_dropout or config.panel else 1
+
+
+def check_panel(task: TaskName, panel: PanelChoice | None) -> None:
+    """Refuse a panel beside the marks where expression is learned.
+
+    Raises
+    ------
+    ValueError
+        It says what to do without.
+    """
+    if panel is not None and task != "classification":
+        raise ValueError(f"a panel beside the marks cannot do {task}; train without it")

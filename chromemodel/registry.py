@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args
 
-from chromemodel.config import TrainConfig
+from chromemodel.config import TaskName, TrainConfig
 from chromeprep.errors import did_you_mean
 
 Fitter = Literal["torch", "scikit-learn"]
@@ -21,7 +21,8 @@ T = TypeVar("T", bound=type)
 class Entry(NamedTuple):
     """One thing that can be chosen; ``target`` is ``"package.module:Class"`` or the class.
 
-    ``recipe`` is how its paper trains a model, ``fitter`` what fits it.
+    ``recipe`` is how its paper trains a model, ``fitter`` what fits it. ``tasks`` are those it can
+    do; ``regressor`` stands in for ``target`` in a regression, where that takes another class.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Entry(NamedTuple):
     reference: str
     recipe: TrainConfig
     fitter: Fitter
+    tasks: tuple[TaskName, ...]
+    regressor: str | type | None
 
 
 class Registry(Generic[T]):
@@ -64,9 +67,24 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def names(self) -> list[str]:
-        """Return the names in the order of registration."""
-        return list(self._entries)
+    def names(self, task: TaskName | None = None) -> list[str]:
+        """Return the names in the order of registration; all, or those that can do a task."""
+        return [entry.name for entry in self if task is None or task in entry.tasks]
+
+    def check_task(self, name: str, task: TaskName) -> None:
+        """Refuse what cannot do a task.
+
+        Raises
+        ------
+        ValueError
+            Where there is none of that name, or it cannot; the message names others of its kind.
+        """
+        entry = self.entry(name)
+        others = [one for one in self.names(task) if self.entry(one).fitter == entry.fitter]
+        if task not in entry.tasks:
+            raise ValueError(
+                f"{self.kind} '{name}' cannot do {task}; choose among {', '.join(others)}"
+            )
 
     def register(
         self,
@@ -77,6 +95,8 @@ class Registry(Generic[T]):
         reference: str = "",
         recipe: TrainConfig | None = None,
         fitter: Fitter = "torch",
+        tasks: tuple[TaskName, ...] = get_args(TaskName),
+        regressor: str | type | None = None,
     ) -> None:
         """Add an entry.
 
@@ -94,6 +114,10 @@ class Registry(Generic[T]):
             How a model is trained where the user does not say; `TrainConfig()` by default.
         fitter
             Whether the one training loop fits a model, or scikit-learn.
+        tasks
+            What it can be trained for; all by default.
+        regressor
+            The class for regression, with the same ``Config``; `target` by default.
 
         Raises
         ------
@@ -103,7 +127,7 @@ class Registry(Generic[T]):
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered already")
         self._entries[name] = Entry(
-            name, target, summary, reference, recipe or TrainConfig(), fitter
+            name, target, summary, reference, recipe or TrainConfig(), fitter, tasks, regressor
         )
 
     def entry(self, name: str) -> Entry:
@@ -118,15 +142,16 @@ class Registry(Generic[T]):
             raise ValueError(f"no {self.kind} '{name}'; {did_you_mean(name, self._entries)}")
         return self._entries[name]
 
-    def load(self, name: str) -> T:
-        """Import and return the class of an entry.
+    def load(self, name: str, task: TaskName = "classification") -> T:
+        """Import and return the class of an entry, that for a task where there are two.
 
         Raises
         ------
         ValueError
             Where there is none of that name.
         """
-        target: Any = self.entry(name).target
+        entry = self.entry(name)
+        target: Any = (task == "regression" and entry.regressor) or entry.target
         if isinstance(target, str):
             module, _, attribute = target.partition(":")
             target = getattr(importlib.import_module(module), attribute)

@@ -31,6 +31,7 @@ METHODS.register(
     "chromemodel.adapt.cdan:ConditionalAdversarial",
     summary="as dann, of features and predictions together; entropy=true for CDAN+E",
     reference="Long et al. 2018, NeurIPS 31",
+    tasks=("classification",),
 )
 METHODS.register(
     "deep_coral",
@@ -49,12 +50,14 @@ METHODS.register(
     "chromemodel.adapt.mcc:ClassConfusion",
     summary="predictions of the target that do not confuse the classes",
     reference="Jin et al. 2020, ECCV",
+    tasks=("classification",),
 )
 METHODS.register(
     "self_training",
     "chromemodel.adapt.self_training:SelfTraining",
     summary="confident predictions of the target are trained on as labels",
     reference="Lee 2013, ICML Workshops; threshold as Sohn et al. 2020, NeurIPS 33",
+    tasks=("classification",),
 )
 METHODS.register(
     "adabn",

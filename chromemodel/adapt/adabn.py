@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
@@ -51,8 +50,8 @@ class AdaptiveNorm(Method):
             )
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy of the source; the target waits for `finish`."""
-        return Loss(cross_entropy(model(batch.x), batch.y), ())
+        """Return the loss of the source's labels; the target waits for `finish`."""
+        return Loss(batch.label_loss(model(batch.x)), ())
 
     def finish(self, model: ChromeNet, target: Tensor | None) -> None:
         """Put the statistics of the target in place of those of the source."""

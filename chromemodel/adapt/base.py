@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from chromemodel.models.base import ChromeNet
+from chromemodel.tasks import CLASSIFICATION, Task
 
 
 class Batch(NamedTuple):
@@ -15,11 +16,17 @@ class Batch(NamedTuple):
 
     ``x`` (genes, marks, bins) and ``y`` (genes,) are labelled genes of the source; ``target``
     (target genes, marks, bins) has no labels, and is None where the method does not use any.
+    ``task`` is what ``y`` is, and the loss of it.
     """
 
     x: Tensor
     y: Tensor
     target: Tensor | None
+    task: Task = CLASSIFICATION
+
+    def label_loss(self, logits: Tensor) -> Tensor:
+        """Return the mean loss of logits (genes, 2) of ``x`` by ``y``."""
+        return self.task.loss(logits, self.y)
 
 
 class Loss(NamedTuple):

@@ -44,7 +44,7 @@ class DomainAdversarialConfig:
 
 
 class DomainAdversarial(Method):
-    """Cross entropy of the source's labels, and of the domains behind a gradient reversal.
+    """The loss of the source's labels, and cross entropy of the domains behind a gradient reversal.
 
     The domain head learns to tell 1 (source) from 0 (target); the feature extractor gets its
     gradient times -lambda and learns to confound it.
@@ -64,10 +64,10 @@ class DomainAdversarial(Method):
         return scheduled(self.config.domain_weight, self.config.domain_schedule, progress)
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the sum of both cross entropies, each a mean over its genes."""
+        """Return the sum of both losses, each a mean over its genes."""
         weight = self.weight(progress)
         source, target = both_features(model, batch)
-        label_loss = cross_entropy(model.classify(source), batch.y)
+        label_loss = batch.label_loss(model.classify(source))
         domain = domain_labels(source, target)
         logits: Tensor = self.head(reverse_gradient(torch.cat([source, target]), weight))
         domain_loss = cross_entropy(logits, domain)

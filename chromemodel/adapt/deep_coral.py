@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from chromemodel.adapt.base import Batch, Loss, Method
 from chromemodel.adapt.parts import both_features, check_weight
@@ -32,7 +31,7 @@ class DeepCoralConfig:
 
 
 class DeepCoral(Method):
-    """Cross entropy of the source's labels, and `coral_loss` of the features."""
+    """The loss of the source's labels, and `coral_loss` of the features."""
 
     Config = DeepCoralConfig
     uses_target = True
@@ -43,9 +42,9 @@ class DeepCoral(Method):
         self.config = config
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy plus the weighted CORAL loss."""
+        """Return the labels' loss plus the weighted CORAL loss."""
         source, target = both_features(model, batch)
-        label_loss = cross_entropy(model.classify(source), batch.y)
+        label_loss = batch.label_loss(model.classify(source))
         coral = coral_loss(source, target)
         total = label_loss + self.config.coral_weight * coral
         return Loss(total, (label_loss.detach(), coral.detach()))

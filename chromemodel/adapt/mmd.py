@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from chromemodel.adapt.base import Batch, Loss, Method
 from chromemodel.adapt.parts import both_features, check_weight
@@ -40,7 +39,7 @@ class MeanDiscrepancyConfig:
 
 
 class MeanDiscrepancy(Method):
-    """Cross entropy of the source's labels, and `mmd_loss` of the features."""
+    """The loss of the source's labels, and `mmd_loss` of the features."""
 
     Config = MeanDiscrepancyConfig
     uses_target = True
@@ -51,9 +50,9 @@ class MeanDiscrepancy(Method):
         self.config = config
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy plus the weighted squared discrepancy."""
+        """Return the labels' loss plus the weighted squared discrepancy."""
         source, target = both_features(model, batch)
-        label_loss = cross_entropy(model.classify(source), batch.y)
+        label_loss = batch.label_loss(model.classify(source))
         mmd = mmd_loss(source, target, self.config.octaves)
         total = label_loss + self.config.mmd_weight * mmd
         return Loss(total, (label_loss.detach(), mmd.detach()))

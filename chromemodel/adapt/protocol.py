@@ -24,10 +24,13 @@ from chromemodel.config import (
     PanelChoice,
     RunConfig,
     Split,
+    TaskConfig,
+    TaskName,
     TrainConfig,
     Transform,
+    check_panel,
 )
-from chromemodel.data.dataset import labelled, read_signals
+from chromemodel.data.dataset import read_signals
 from chromemodel.data.sources import check_cell_types, check_distinct, read_sources
 from chromemodel.data.splits import (
     ADAPTING,
@@ -36,26 +39,24 @@ from chromemodel.data.splits import (
     VALIDATION,
     split_target,
 )
-from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
 from chromemodel.evaluate.lookup import (
     agreement_words,
-    label_agreement,
     match_genes,
     missing_words,
-    source_expression,
 )
-from chromemodel.evaluate.metrics import Score, binary_metrics
+from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import (
     Predictions,
-    call_notes,
-    predict_probability,
+    predict_answer,
+    predictions_of,
     selection_notes,
 )
 from chromemodel.evaluate.seen import Seen, seen_of, selection_words, sources_note, target_words
 from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS
-from chromemodel.models.base import ClassicalNet
+from chromemodel.models.base import ClassicalNet, Labelled
 from chromemodel.serial import build_options, to_json
+from chromemodel.tasks import task_of
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -78,7 +79,8 @@ TEST_PART = "target half that did not adapt"
 class Adapted(NamedTuple):
     """What an adaptation gives back.
 
-    ``scores`` are empty where the target has no labels of both classes in its test half;
+    ``scores`` are empty where the target has no labels of both classes in its test half, or no
+    expression for a regression;
     ``label_agreement`` is the share of the test half's genes with the label they have in the
     source, NaN where there are none; ``fits`` has one entry a method, in the order of the scores.
     ``shared_genes`` of the target's test genes are in the source, and ``seen`` says what the run
@@ -115,6 +117,7 @@ def adapt_model(
     target: str | Path,
     out: str | Path,
     *,
+    task: TaskName = "classification",
     method: str = "dann",
     method_options: Mapping[str, Any] | None = None,
     model: str = "transferchrome",
@@ -143,8 +146,10 @@ def adapt_model(
         cell types train together, each normalised on its own.
     out
         The run folder of the adapted run; ``out/source_only`` is the other.
+    task
+        As for `chromemodel.train_model`.
     method, method_options
-        A registered method and some of its options.
+        A registered method that can do the task, and some of its options.
     model, options, marks, window_bp, normalise, transform, training, panel, baseline
         As for `chromemodel.train_model`; statistics and quantiles of training genes are those of
         the source's.
@@ -167,8 +172,11 @@ def adapt_model(
         Where scikit-learn fits the model and the method is another than ``source_only``; where the
         method cannot work on the model.
     ValueError
-        Where a name or an option of the model or method is wrong.
+        Where a name or an option of the model or method is wrong, or one cannot do the task.
     """
+    MODELS.check_task(model, task)
+    METHODS.check_task(method, task)
+    check_panel(task, panel)
     entry = MODELS.entry(model)
     training = training or entry.recipe
     split = replace(split or Split(seed=training.seed), rule="adapt")
@@ -194,12 +202,13 @@ def adapt_model(
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
     for record in near.records if len(sources) > 1 else ():
         check_cell_types(record, far.record, "a source")
-    parts, label, merged = near.parts(split), near.label, near.merged()
-    known = label >= 0
+    aim, genes_near = task_of(TaskConfig(task)), near.rows
+    parts, merged, known = near.parts(split), near.merged(), aim.known(genes_near)
     train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
-    near.check_classes(train, "training genes")
+    near.check(aim, train, "training genes")
     if split.validation_fraction > 0:
-        near.check_classes(
+        near.check(
+            aim,
             validation,
             "validation genes",
             "raise --validation-fraction, or 0 for a fixed number of epochs",
@@ -215,6 +224,8 @@ def adapt_model(
             hint="raise --validation-fraction",
         )
     beside = put_beside(panel, near.files, far.record)
+    aim = aim.fitted(genes_near, train)
+    label = aim.truth(genes_near)
     rule = near.fitted(Normalisation(normalise, transform=transform), train)
     near_x, far_x = near.normalised(rule), far.normalised(rule)
     config = RunConfig(
@@ -230,11 +241,14 @@ def adapt_model(
         provenance=provenance(command),
         more_sources=near.records[1:],
         panel=None if beside is None else beside.speakers.record,
+        task=aim.config,
     )
-    test = labelled(far) & (halves == TEST)
-    scored = len(np.unique(far.genes.label[test])) == 2
+    test = aim.known(far.genes) & (halves == TEST)
+    scored = aim.can_score(far.genes, test)
+    if scored:
+        aim.check(far.genes, test, TEST_PART, target)
     of_test = halves == TEST
-    agreement = label_agreement(merged, far.genes, test)
+    agreement = aim.agreement(merged, far.genes, test)
     shared = int((match_genes(merged, far.genes)[of_test] >= 0).sum())
     seen = seen_of(
         config, merged, far.genes, "test genes of the target", of_test, here=False, target=True
@@ -242,7 +256,7 @@ def adapt_model(
     tested = Tested(far.genes, of_test, TEST_PART)
     if beside is not None:
         seen = seen._replace(panel=beside.speakers.known(far.genes, of_test))
-    lookup = source_expression(merged, far.genes)
+    lookup = aim.lookup([one.genes for one in near.files], merged, far.genes)
     notes: tuple[str, ...] = (
         *adapt_notes(config, seen, agreement, scored, int(validation.sum())),
         f"normalisation: {rule.words}",
@@ -259,6 +273,7 @@ def adapt_model(
         *tensors(near_x, label, train, device),
         torch.from_numpy(far_x[halves == ADAPTING]).to(device),
         *validation_data,
+        task=aim,
     )
 
     genes = Labelled(near_x[train], label[train])
@@ -266,39 +281,37 @@ def adapt_model(
     if split.validation_fraction > 0:
         held_out = Labelled(near_x[validation], label[validation])
 
-    def score(name: str, probability: NDArray[Any]) -> list[Score]:
-        if not scored:
-            return []
-        return [Score(name, TEST_PART, binary_metrics(far.genes.label[test], probability[test]))]
+    def score(name: str, answer: NDArray[Any]) -> list[Score]:
+        return [aim.score(name, TEST_PART, far.genes, test, answer)] if scored else []
 
     def run(one: Component) -> _Outcome:
         with computing(training.threads):
-            net, way = fresh(component, one, near.layout, training, sources[0])
+            net, way = fresh(component, one, near.layout, training, sources[0], task)
             if isinstance(net, ClassicalNet):
-                fit = fit_classical(net, genes, held_out, training.seed)
+                fit = fit_classical(net, genes, held_out, training.seed, aim)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
                 tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)
                 fit = loop.fit(tell, checkpoints.of(replace(config, method=one), data))
             net.to(device)
-            probability = predict_probability(net, far_x, device)
-            near_probability = (
-                None if beside is None else predict_probability(net, near_x[validation], device)
+            answer = predict_answer(net, far_x, device, aim)
+            near_answer = (
+                None if beside is None else predict_answer(net, near_x[validation], device)
             )
-        predictions = Predictions(far.genes, probability, halves)
+        predictions = predictions_of(aim, far.genes, answer, halves)
         told = (
             target_words(one.name),
             *(f"{one.name}: {words}" for words in fit.changes),
-            *call_notes(one.name, "test genes of the target", probability[halves == TEST]),
+            *aim.notes(one.name, "test genes of the target", answer[halves == TEST]),
         )
-        scores, fusion = score(one.name, probability), None
-        if beside is not None and near_probability is not None:
+        scores, fusion = score(one.name, answer), None
+        if beside is not None and near_answer is not None:
             fused = fuse(
-                beside, one.name, near.rows.take(validation), near_probability, tested,
-                probability, sources[0],
+                beside, one.name, genes_near.take(validation), near_answer, tested,
+                answer, sources[0],
             )  # fmt: skip
             fusion, told, scores = fused.fusion, (*told, *fused.notes), scores + fused.scores
-            predictions = predictions._replace(probability=fused.told.probability, told=fused.told)
+            predictions = Predictions(far.genes, fused.told.probability, halves, fused.told)
         return _Outcome(
             Finished(
                 replace(config, method=one), net, fit, way.columns, scores,
@@ -308,14 +321,16 @@ def adapt_model(
         )  # fmt: skip
 
     # A method that cannot work on the model says so before anything is trained.
-    fresh(component, way, near.layout, training, sources[0])
+    fresh(component, way, near.layout, training, sources[0], task)
     outcomes = {
         one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
     }
     scores = [entry for outcome in outcomes.values() for entry in outcome.finished.scores]
-    if baseline and model != "logistic":
-        flat = fit_logistic(genes.signal, genes.label, held_out)
-        scores += score(f"{LOGISTIC}, source only", flat.probability(far_x))
+    if baseline and model != aim.baseline_model:
+        flat = aim.fit_baseline(genes, held_out)(far_x)
+        scores += score(f"{aim.baseline}, source only", flat)
+    for name, said in aim.trivial(len(far_x)):
+        scores += score(name, said)
     if lookup.found[test].any():
         scores += score(lookup.name, lookup.score)
     if beside is not None:
@@ -338,9 +353,10 @@ def adapt_notes(
     """Return what a reader of the scores must know; ``seen`` is what was of the test genes."""
     split, fitter = config.split, MODELS.entry(config.model.name).fitter
     notes = [f"split: {split.words}", *sources_note(config), seen.words]
+    task = task_of(config.task)
     if not scored:
-        notes.append("the target's test half has no labels of both classes: no scores")
-    notes.append(selection_words(split, config.training, fitter))
+        notes.append(f"the target's test half has no {task.lacking}: no scores")
+    notes.append(selection_words(split, config.training, fitter, task.metric))
     if fitter == "torch":
         notes += selection_notes(held_out)
     if not np.isnan(agreement):

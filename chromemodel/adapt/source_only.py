@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch.nn.functional import cross_entropy
-
 from chromemodel.adapt.base import Batch, Loss, Method
 from chromemodel.models.base import ChromeNet
 
@@ -16,7 +14,7 @@ class SourceOnlyConfig:
 
 
 class SourceOnly(Method):
-    """Mean cross entropy of the source's labels (TransferChrome, Eq. 7)."""
+    """Mean cross entropy of the source's labels (TransferChrome, Eq. 7), or the task's loss."""
 
     Config = SourceOnlyConfig
     uses_target = False
@@ -25,5 +23,5 @@ class SourceOnly(Method):
         super().__init__(config, model)
 
     def loss(self, model: ChromeNet, batch: Batch, progress: float) -> Loss:
-        """Return the cross entropy; there are no other terms."""
-        return Loss(cross_entropy(model(batch.x), batch.y), ())
+        """Return the loss of the labels; there are no other terms."""
+        return Loss(batch.label_loss(model(batch.x)), ())

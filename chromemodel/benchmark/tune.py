@@ -128,7 +128,7 @@ def search(
         except ChromeError:  # diverged
             return Tried(changed, training, weight, math.nan)
         return Tried(
-            changed, training, weight, found.history[found.best_epoch - 1].validation_auroc
+            changed, training, weight, found.history[found.best_epoch - 1].validation_score
         )
 
     tried = [attempt("nothing", start, None)]

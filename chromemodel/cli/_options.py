@@ -13,7 +13,16 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from chromemodel.config import NormaliseRule, Optimizer, PanelChoice, TrainConfig, Transform
+from chromemodel.adapt import METHODS
+from chromemodel.config import (
+    NormaliseRule,
+    Optimizer,
+    PanelChoice,
+    TaskName,
+    TrainConfig,
+    Transform,
+    check_panel,
+)
 from chromemodel.models import MODELS
 from chromemodel.registry import Registry
 from chromemodel.serial import parse_options
@@ -132,6 +141,13 @@ input_options = in_order(
         help="Taken of every value before --normalise.",
     ),
 )
+task_option = click.option(
+    "--task",
+    type=click.Choice(get_args(TaskName)),
+    default="classification",
+    show_default=True,
+    help="Learn whether a gene is high, or its log(1 + expression).",
+)
 model_options = in_order(
     click.option(
         "--model",
@@ -163,7 +179,7 @@ recipe_options = in_order(
     click.option(
         "--patience",
         type=positive_int,
-        help="Stop after so many epochs without a better validation AUROC.",
+        help="Stop after so many epochs without a better validation AUROC (regression: R2).",
     ),
     click.option(
         "--clip-norm",
@@ -191,7 +207,7 @@ training_options = in_order(
 baseline_option = click.option(
     "--baseline/--no-baseline",
     default=True,
-    help="Fit a logistic regression beside the model (default), or not.",
+    help="Fit a logistic (ridge) regression beside the model (default), or not.",
 )
 
 
@@ -259,6 +275,24 @@ def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:
     said = {name: values[name] for name in TRAINING if values[name] is not None}
     with usage_errors():
         return replace(recipe, **said, device=values["device"], threads=values["threads"])
+
+
+def check_task(
+    task: TaskName, model: str, panel: PanelChoice | None, method: str = "source_only"
+) -> None:
+    """Refuse what cannot do a task.
+
+    Raises
+    ------
+    click.UsageError
+        It names the option, and what can.
+    """
+    with usage_errors("--model"):
+        MODELS.check_task(model, task)
+    with usage_errors("--method"):
+        METHODS.check_task(method, task)
+    with usage_errors("--panel"):
+        check_panel(task, panel)
 
 
 def chosen_options(

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from chromemodel.config import TaskName
+
 if TYPE_CHECKING:
     from chromemodel.evaluate.metrics import Interval, Score
     from chromemodel.evaluate.uncertainty import Difference
     from chromemodel.train.loop import Epoch
 
 # Metrics shown, and their names in the field.
-_SHOWN = {
+_CLASSIFIED = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "accuracy": "accuracy",
@@ -24,6 +26,9 @@ _SHOWN = {
     "brier": "Brier",
     "ece": "ECE",
 }
+_REGRESSED = {"pearson": "Pearson", "spearman": "Spearman", "r2": "R2", "rmse": "RMSE"}
+#: What chooses the epoch of a task.
+METRICS: dict[TaskName, str] = {"classification": "AUROC", "regression": "R2"}
 
 
 def score_table(scores: Sequence[Score]) -> str:
@@ -40,28 +45,44 @@ def score_table(scores: Sequence[Score]) -> str:
     test: 9 genes, 50.0% high
       m  0.9000  0.8000    0.7000  0.6000  0.4000  0.1000  0.0200
     """
+    from chromemodel.evaluate.metrics import Metrics
+
     groups: dict[str, list[list[str]]] = {}
+    shown = _CLASSIFIED
     for score in scores:
         found = score.metrics
-        heading = f"{score.part}: {found.genes:,} genes, {found.positive_share:.1%} high"
-        values = [f"{getattr(found, name):.4f}" for name in _SHOWN]
-        rows = groups.setdefault(heading, [])
+        if not isinstance(found, Metrics):
+            shown = _REGRESSED
+        values = [f"{getattr(found, name):.4f}" for name in shown]
+        rows = groups.setdefault(heading(score), [])
         rows.append([f"  {score.model}", *values])
         if score.interval is not None:
-            rows.append(["", *(bounds(score.interval, name) for name in _SHOWN)])
-    header = ["", *_SHOWN.values()]
+            rows.append(["", *(bounds(score.interval, name) for name in shown)])
+    header = ["", *shown.values()]
     table = [header, *(row for rows in groups.values() for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     lines = [_aligned(header, widths)]
-    for heading, rows in groups.items():
-        lines += [heading, *(_aligned(row, widths) for row in rows)]
+    for words, rows in groups.items():
+        lines += [words, *(_aligned(row, widths) for row in rows)]
     return "\n".join(lines)
+
+
+def heading(score: Score) -> str:
+    """Return which genes a score is of, and how many are high where they are classified."""
+    from chromemodel.evaluate.metrics import Metrics
+
+    found = score.metrics
+    words = f"{score.part}: {found.genes:,} genes"
+    return f"{words}, {found.positive_share:.1%} high" if isinstance(found, Metrics) else words
 
 
 def difference_table(first: Score, second: Score, found: Difference) -> str:
     """Return two models with their bounds and the difference with its own, one metric a row."""
     rows = [["", first.model, second.model, "difference"]]
-    for name, words in _SHOWN.items():
+    from chromemodel.evaluate.metrics import Metrics
+
+    shown = _CLASSIFIED if isinstance(first.metrics, Metrics) else _REGRESSED
+    for name, words in shown.items():
         row = [words]
         for score in (first, second):
             value = f"{getattr(score.metrics, name):.4f}"
@@ -101,10 +122,14 @@ class EpochReporter:
         What is trained, put in front.
     stream
         Where to write; stderr by default.
+    metric
+        What chooses the epoch.
     """
 
-    def __init__(self, epochs: int, name: str = "", stream: TextIO | None = None) -> None:
-        self.epochs = epochs
+    def __init__(
+        self, epochs: int, name: str = "", stream: TextIO | None = None, metric: str = "AUROC"
+    ) -> None:
+        self.epochs, self.metric = epochs, metric
         self.name = f"{name}: " if name else ""
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
@@ -114,8 +139,8 @@ class EpochReporter:
     def __call__(self, row: Epoch) -> None:
         """Tell of an epoch."""
         self.last = row
-        if row.validation_auroc > self.best[0]:
-            self.best = (row.validation_auroc, row.epoch)
+        if row.validation_score > self.best[0]:
+            self.best = (row.validation_score, row.epoch)
         if self.live:
             click.echo(f"\r\033[K{self._words(row)}", file=self.stream, nl=False)
         elif row.epoch == 1 or row.epoch % 10 == 0:
@@ -132,9 +157,9 @@ class EpochReporter:
 
     def _words(self, row: Epoch) -> str:
         words = f"{self.name}epoch {row.epoch}/{self.epochs}, loss {row.train_loss:.4f}"
-        if not math.isnan(row.validation_auroc):
+        if not math.isnan(row.validation_score):
             words += (
-                f", validation AUROC {row.validation_auroc:.4f}"
+                f", validation {self.metric} {row.validation_score:.4f}"
                 f" (best {self.best[0]:.4f} in epoch {self.best[1]})"
             )
         return words

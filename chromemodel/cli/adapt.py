@@ -12,6 +12,7 @@ import click
 from chromemodel.adapt import METHODS
 from chromemodel.cli._options import (
     baseline_option,
+    check_task,
     chosen_options,
     compute_options,
     force_option,
@@ -22,6 +23,7 @@ from chromemodel.cli._options import (
     panel_options,
     resume_option,
     run_option,
+    task_option,
     training_config,
     training_options,
     usage_errors,
@@ -48,6 +50,7 @@ _SPLIT = Split()
 )
 @click.option("--target", required=True, metavar="T.h5", help="File of bins to adapt to.")
 @run_option
+@task_option
 @click.option(
     "--method",
     default="dann",
@@ -94,6 +97,7 @@ def command(
     sources: tuple[str, ...],
     target: str,
     out: str,
+    task: Any,
     method: str,
     method_settings: tuple[str, ...],
     domain_weight: str | None,
@@ -137,9 +141,10 @@ def command(
             method_options |= chosen_options(METHODS, method, setting, option_name(key))
     options = chosen_options(MODELS, model, settings, "--set")
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
+    check_task(task, model, beside, method)
 
     from chromemodel.adapt.protocol import adapt_model
-    from chromemodel.cli._report import EpochReporter, score_table
+    from chromemodel.cli._report import METRICS, EpochReporter, score_table
     from chromeprep.cli._shell import echo_json
 
     reports: dict[str, EpochReporter] = {}
@@ -148,7 +153,7 @@ def command(
     def on_epoch(name: str, row: Epoch) -> None:
         if name not in reports:
             last.close()
-            reports[name] = EpochReporter(training.epochs, name)
+            reports[name] = EpochReporter(training.epochs, name, metric=METRICS[task])
             last.callback(reports[name].close)
         reports[name](row)
 
@@ -157,6 +162,7 @@ def command(
             sources,
             target,
             out,
+            task=task,
             method=method,
             method_options=method_options,
             model=model,

@@ -47,6 +47,8 @@ def all_models() -> list[str]:
     """Return the registered models, those that are another by a second name left out."""
     seen: dict[tuple[object, TrainConfig], str] = {}
     for entry in MODELS:
+        if "classification" not in entry.tasks:
+            continue
         seen.setdefault((entry.target, entry.recipe), entry.name)
     return list(seen.values())
 
@@ -276,7 +278,7 @@ def _model_names(protocol: Protocol, models: Sequence[str]) -> tuple[str, ...]:
     for name in models or DEFAULT_MODELS[protocol]:
         if name != ALL:
             with usage_errors("--model"):
-                MODELS.entry(name)
+                MODELS.check_task(name, "classification")
         names += all_models() if name == ALL else [name]
     return tuple(dict.fromkeys(names))
 

@@ -40,7 +40,7 @@ def command(
     Both predict anew. Each metric is printed with the difference, A minus B, and its 95 % interval
     by the paired bootstrap; for the AUROC also the p-value of DeLong's test.
     """
-    from chromemodel.cli._report import difference_table
+    from chromemodel.cli._report import difference_table, heading
     from chromemodel.evaluate.compare import compare_runs
     from chromeprep.cli._shell import echo_json
 
@@ -63,8 +63,6 @@ def command(
     for note in (str(found.data), *found.notes):
         click.echo(note, err=True)
     one, two = found.scores
-    click.echo(
-        f"{one.part}: {one.metrics.genes:,} genes, {one.metrics.positive_share:.1%} high\n"
-        f"{difference_table(one, two, found.difference)}\n"
-        f"DeLong's test of equal AUROC: p = {found.difference.delong_p:.2g}"
-    )
+    click.echo(f"{heading(one)}\n{difference_table(one, two, found.difference)}")
+    if found.difference.delong_p is not None:
+        click.echo(f"DeLong's test of equal AUROC: p = {found.difference.delong_p:.2g}")

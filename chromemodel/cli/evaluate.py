@@ -32,7 +32,8 @@ from chromemodel.cli._options import (
 @click.option(
     "--plot",
     metavar="FILE",
-    help="Draw reliability, ROC and precision-recall into a .png or .svg.",
+    help="Draw reliability, ROC and precision-recall into a .png or .svg; for a regression "
+    "predicted against measured values.",
 )
 @click.option(
     "--by-marks",
@@ -62,10 +63,11 @@ def command(
     """Score RUN on its test genes, or on another file.
 
     AUROC, AUPRC, accuracy, F1, MCC, Brier score and expected calibration error, each with its 95 %
-    interval over genes. A run of `chromemodel adapt` is scored on the target's half that did not
-    adapt, beside its source-only run. Wherever the labels trained on are of another cell type, the
-    expression there, without any model, stands beside it, and genes whose label differs have rows
-    of their own. What the run has seen of the genes is said on stderr.
+    interval over genes; for a RUN of --task regression Pearson, Spearman, R2 and RMSE. A run of
+    `chromemodel adapt` is scored on the target's half that did not adapt, beside its source-only
+    run. Wherever the labels trained on are of another cell type, the expression there, without any
+    model, stands beside it, and genes whose label differs have rows of their own. What the run has
+    seen of the genes is said on stderr.
     """
     check_named(marks, available)
 

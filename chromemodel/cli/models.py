@@ -64,6 +64,7 @@ def _entry(kind: str, entry: Entry) -> dict[str, Any]:
         "name": entry.name,
         "summary": entry.summary,
         "reference": entry.reference,
+        "tasks": list(entry.tasks),
     }
 
 

@@ -50,6 +50,9 @@ def command(
     call (1 at a probability of 0.5 or more) and label (-1 where unknown). Where RUN was trained
     with a panel, also whether the call is uncertain (0 or 1), and the probability by the marks
     alone and by the panel alone, which is empty for genes that it lacks.
+
+    A RUN of --task regression says predicted_log1p_expression instead, beside log1p_expression as
+    measured (empty where unknown).
     """
     check_named(marks, available)
 

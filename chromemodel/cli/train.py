@@ -10,6 +10,7 @@ import click
 
 from chromemodel.cli._options import (
     baseline_option,
+    check_task,
     chosen_options,
     compute_options,
     force_option,
@@ -19,6 +20,7 @@ from chromemodel.cli._options import (
     panel_options,
     resume_option,
     run_option,
+    task_option,
     training_config,
     training_options,
     usage_errors,
@@ -31,6 +33,7 @@ from chromemodel.models import MODELS
 @click.command("train")
 @click.argument("data", metavar="DATA.h5")
 @run_option
+@task_option
 @model_options
 @click.option(
     "--split",
@@ -63,6 +66,7 @@ from chromemodel.models import MODELS
 def command(
     data: str,
     out: str,
+    task: Any,
     model: str,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
@@ -84,7 +88,8 @@ def command(
     """Train a model on the labelled genes of DATA.h5 and write a run folder.
 
     The genes are cut into training, validation and test genes; the scores of each are printed,
-    beside those of a logistic regression on the same genes.
+    beside those of a logistic regression on the same genes; for --task regression those of a ridge
+    regression.
     """
     named = validation_chromosomes + test_chromosomes
     if split_rule not in (None, "chromosome") and named:
@@ -99,16 +104,18 @@ def command(
         )
     options = chosen_options(MODELS, model, settings, "--set")
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
+    check_task(task, model, beside)
 
-    from chromemodel.cli._report import EpochReporter, score_table
+    from chromemodel.cli._report import METRICS, EpochReporter, score_table
     from chromemodel.train.single import train_model
     from chromeprep.cli._shell import echo_json
 
-    report = EpochReporter(training.epochs)
+    report = EpochReporter(training.epochs, metric=METRICS[task])
     with telling_how_to_resume(out), closing(report):
         trained = train_model(
             data,
             out,
+            task=task,
             model=model,
             options=options,
             marks=marks,

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.config import FileRecord, Layout, Normalisation, Split
-from chromemodel.data.dataset import GeneSignals, check_classes, read_signals
+from chromemodel.data.dataset import GeneSignals, read_signals
 from chromemodel.data.normalise import Signal, fit_normalisation
 from chromemodel.data.splits import Parts, split_source
 from chromeprep.errors import MismatchError
 from chromeprep.format import GeneTable
 from chromeprep.format.ids import cut_version
+
+if TYPE_CHECKING:
+    from chromemodel.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +88,10 @@ class Sources:
         """
         return np.concatenate([one.normalised(rule) for one in self.files])
 
-    def check_classes(self, rows: NDArray[np.bool_], genes: str, hint: str | None = None) -> None:
-        """Refuse a file whose genes of some rows, named in words, do not hold both classes.
+    def check(
+        self, task: Task, rows: NDArray[np.bool_], genes: str, hint: str | None = None
+    ) -> None:
+        """Refuse a file whose genes of some rows, named in words, cannot serve a task.
 
         Raises
         ------
@@ -95,7 +100,7 @@ class Sources:
         """
         ends = np.cumsum([len(one.genes) for one in self.files])[:-1]
         for one, part in zip(self.files, np.split(rows, ends), strict=True):
-            check_classes(one.genes.label, part, genes, one.path, hint)
+            task.check(one.genes, part, genes, one.path, hint)
 
 
 def read_sources(

@@ -9,15 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.metrics import auroc
+from chromemodel.evaluate.regression import r_squared
 from chromemodel.models.base import Labelled
 
-__all__ = ["LOGISTIC", "STRENGTHS", "Labelled", "Logistic", "fit_logistic"]
+__all__ = [
+    "LOGISTIC",
+    "PENALTIES",
+    "RIDGE",
+    "STRENGTHS",
+    "Labelled",
+    "Logistic",
+    "Ridge",
+    "fit_logistic",
+    "fit_ridge",
+]
 
 LOGISTIC = "logistic regression"
+RIDGE = "ridge regression"
 
 # scikit-learn's C, the inverse of the penalty. Neighbouring bins say nearly the same, so with some
 # thousand genes the best lies low.
 STRENGTHS = (1e-4, 3e-4, 1e-3, 1e-2, 1e-1)
+PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
 FOLDS = 3
 
 
@@ -86,3 +99,65 @@ def _fit(signal: NDArray[np.float32], label: NDArray[Any], strength: float) -> L
 
     model = LogisticRegression(C=strength, solver="lbfgs", max_iter=2000)
     return Logistic(model.fit(signal.reshape(len(signal), -1), label), strength)
+
+
+class Ridge(NamedTuple):
+    """A fitted ridge regression on flattened bins; ``model`` is scikit-learn's."""
+
+    model: Any
+    penalty: float
+
+    def predict(self, signal: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the value (genes,) of signal (genes, marks, bins)."""
+        return np.asarray(self.model.predict(_flat(signal)), dtype=np.float64)
+
+
+def fit_ridge(
+    signal: NDArray[np.float32],
+    values: NDArray[Any],
+    validation: Labelled | None = None,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+) -> Ridge:
+    """Fit a linear regression with an L2 penalty on every bin of every mark.
+
+    Parameters
+    ----------
+    signal
+        Shape (genes, marks, bins), as for `fit_logistic`.
+    values
+        Shape (genes,).
+    validation
+        Genes that choose the penalty: the highest R2, the first of equals. Without them
+        cross-validation among the training genes chooses it.
+    penalties
+        To choose from, as scikit-learn's alpha.
+    """
+    if validation is not None:
+        fitted = [_ridge(signal, values, penalty) for penalty in penalties]
+        return max(
+            fitted, key=lambda one: r_squared(validation.label, one.predict(validation.signal))
+        )
+    from sklearn.model_selection import KFold
+
+    folds = list(KFold(min(FOLDS, len(values)), shuffle=True, random_state=0).split(values))
+
+    def score(penalty: float) -> float:
+        told = np.empty(len(values))
+        for rows, held in folds:
+            told[held] = _ridge(signal[rows], values[rows], penalty).predict(signal[held])
+        return r_squared(values, told)
+
+    return _ridge(signal, values, max(penalties, key=score))
+
+
+def _ridge(signal: NDArray[np.float32], values: NDArray[Any], penalty: float) -> Ridge:
+    from sklearn.linear_model import Ridge as Model
+
+    model = Model(alpha=penalty, solver="cholesky")
+    return Ridge(model.fit(_flat(signal), np.asarray(values, dtype=np.float64)), penalty)
+
+
+def _flat(signal: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return signal (genes, marks * bins); normal equations need double precision."""
+    return signal.reshape(len(signal), -1).astype(np.float64)

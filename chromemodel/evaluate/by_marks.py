@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from chromemodel.evaluate.evidence import Evidence
 from chromemodel.evaluate.metrics import auroc
-from chromemodel.evaluate.predictions import predict_probability
+from chromemodel.evaluate.predictions import predict_answer
+from chromemodel.tasks import check_classifies
 from chromemodel.train.device import computing, pick_device
 from chromeprep.errors import ChromeError
 
@@ -43,10 +44,12 @@ def by_marks(evidence: Evidence, *, device: str = "cpu", threads: int | None = N
     Raises
     ------
     ChromeError
-        Where the run was trained without mark dropout, or one mark only is there.
+        Where the run was trained without mark dropout or is a regression, or where one mark only
+        is there.
     """
     run, marks = evidence.run, evidence.config.layout.marks
     used = evidence.signals.used
+    check_classifies(evidence.config.task.name, run.path, "a table by marks")
     if not evidence.config.training.mark_dropout:
         raise ChromeError(
             "was trained with all of its marks, so it cannot say what each is worth",
@@ -64,7 +67,7 @@ def by_marks(evidence: Evidence, *, device: str = "cpu", threads: int | None = N
 
         def area(kept: NDArray[np.bool_]) -> float:
             masked = np.where(kept[:, None], x, np.float32(0))
-            return auroc(label, predict_probability(model, masked, place))
+            return auroc(label, predict_answer(model, masked, place))
 
         found = []
         for index in np.flatnonzero(used):

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.data.dataset import check_classes
 from chromemodel.evaluate.evidence import Evidence, gather
-from chromemodel.evaluate.metrics import Score, binary_metrics
+from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.seen import Seen, seen_of, warning_words
-from chromemodel.evaluate.uncertainty import Difference, bootstrap, compare_models
+from chromemodel.evaluate.uncertainty import Difference
 from chromeprep.errors import MismatchError
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,8 @@ def compare_runs(
     Raises
     ------
     MismatchError
-        Where the runs are tested on different files or genes, or one was trained on these labels.
+        Where the runs are tested on different files or genes or are of different tasks, or one was
+        trained on these labels.
     RunError, FormatError, InputError
         As `evaluate_run`.
     """
@@ -83,9 +83,15 @@ def compare_runs(
             path=runs[0],
             hint="name one file for both: --data FILE",
         )
+    task = one.task
+    if task.learned != two.task.learned:
+        raise MismatchError(
+            f"predicts the {task.learned} of genes, {runs[1]} their {two.task.learned}",
+            path=runs[0],
+            hint="compare runs of one --task",
+        )
     rows = _test_genes(runs, one, two, common_genes)
-    label = one.genes.label
-    check_classes(label, rows, "common test genes", one.path)
+    task.check(one.genes, rows, "common test genes", one.path)
     names = _names(*runs)
     seen = (_seen(runs[0], one, rows), _seen(runs[1], two, rows))
     for entry in seen if data is not None else ():
@@ -96,15 +102,11 @@ def compare_runs(
             "warning: %s is scored as %s, %s as %s: one knows more of these genes than the other",
             names[0], seen[0].protocol, names[1], seen[1].protocol,
         )  # fmt: skip
-    probability = (one.own[rows], two.own[rows])
     scores = [
-        Score(
-            name, "test genes of both", binary_metrics(label[rows], values),
-            bootstrap(label[rows], values, replicates=replicates) if replicates else None,
-        )
-        for name, values in zip(names, probability, strict=True)
-    ]  # fmt: skip
-    difference = compare_models(label[rows], *probability, replicates=replicates)
+        task.score(name, "test genes of both", one.genes, rows, evidence.own, replicates)
+        for name, evidence in zip(names, (one, two), strict=True)
+    ]
+    difference = task.compare(one.genes, rows, one.own, two.own, replicates)
     words = [f"{name}: {entry.words}" for name, entry in zip(names, seen, strict=True)]
     return Comparison(one.path, (scores[0], scores[1]), seen, difference, (*words, ONE_SEED))
 

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from chromemodel.adapt.protocol import TEST_PART
 from chromemodel.config import FileRecord, RunConfig
-from chromemodel.data.dataset import GeneSignals, check_classes, labelled
+from chromemodel.data.dataset import GeneSignals
 from chromemodel.data.sources import merge_genes
 from chromemodel.data.splits import TEST, split_genes, split_target
-from chromemodel.evaluate.lookup import Lookup, source_expression
+from chromemodel.evaluate.lookup import Lookup
 from chromemodel.evaluate.predict import ask, panel_of, read_for, speaking
+from chromemodel.evaluate.predictions import Predictions
 from chromemodel.fusion.speakers import Speakers
 from chromemodel.fusion.steps import PANEL_ONLY, fused_name, mean_rank
+from chromemodel.tasks import Task, task_of
 from chromemodel.train.checkpoint import CONFIG, SOURCE_ONLY, Run, read_run
 from chromeprep.errors import FormatError, RunError
 from chromeprep.format import GeneTable, read_description
@@ -27,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 class Opinion(NamedTuple):
-    """What a model, or a lookup, says of genes: ``probability`` (genes,) of label 1."""
+    """What a model, or a lookup, says of genes: ``answer`` (genes,) by the run's task."""
 
     name: str
-    probability: NDArray[Any]
+    answer: NDArray[Any]
 
 
 class Evidence(NamedTuple):
-    """A run's probabilities for a file, and what they are held against.
+    """A run's answers for a file, and what they are held against.
 
     ``parts`` are the genes to score in words and (genes,); ``near`` are the genes of the file with
     the labels the run was trained on (of several files, merged), None where one is gone;
@@ -65,10 +67,15 @@ class Evidence(NamedTuple):
         return 0 if self.speakers is None else self.speakers.known(self.genes, rows)
 
     @property
+    def task(self) -> Task:
+        """What the run says of genes."""
+        return task_of(self.config.task)
+
+    @property
     def own(self) -> NDArray[Any]:
-        """The probability (genes,) of the run itself."""
+        """The answer (genes,) of the run itself."""
         name = _name(self.config)
-        return next(one.probability for one in self.opinions if one.name == name)
+        return next(one.answer for one in self.opinions if one.name == name)
 
     @property
     def target(self) -> bool:
@@ -112,23 +119,29 @@ def gather(
             path=loaded.path,
             hint=f"to score the file as it is: --data {path}",
         )
+    task = task_of(config.task)
     parts = _parts(config, signals, own_only=data is None)
     for name, rows in parts:
-        check_classes(signals.genes.label, rows, name, path)
+        task.check(signals.genes, rows, name, path)
     speakers = speaking(loaded, signals, panel_of(loaded, panel))
     opinions: list[Opinion] = []
     certain = None
     for one in runs:
         said = ask(one, signals, speakers, device=device, threads=threads)
-        if said.told is not None:
+        if isinstance(said, Predictions) and said.told is not None:
             opinions.append(Opinion(_marks_name(one.config), said.told.marks))
             certain = ~said.told.uncertain  # of the run itself, which is the last
-        opinions.append(Opinion(_name(one.config), said.probability))
+        opinions.append(Opinion(_name(one.config), said.answer))
     if speakers is not None:
         opinions.append(Opinion(PANEL_ONLY, mean_rank(speakers.panel, signals.genes)))
     here = any(_is(path, one) for one in config.sources)
-    near = signals.genes if here else _source_genes(config.sources)
-    lookup = None if here or near is None else source_expression(near, signals.genes)
+    opinions += [Opinion(*trivial) for trivial in task.trivial(len(signals.genes))]
+    tables = None if here else _source_genes(config.sources)
+    near = signals.genes if here else None
+    lookup = None
+    if tables is not None:
+        near = merge_genes(tables)
+        lookup = task.lookup(tables, near, signals.genes)
     if lookup is not None and lookup.found[parts[0][1]].any():
         opinions.append(Opinion(lookup.name, lookup.score))
     return Evidence(
@@ -141,8 +154,8 @@ def _is(path: Path, record: FileRecord) -> bool:
     return str(path.resolve()) == record.path
 
 
-def _source_genes(sources: Sequence[FileRecord]) -> GeneTable | None:
-    """Return the genes of a run's sources, None where a file is gone or is another now."""
+def _source_genes(sources: Sequence[FileRecord]) -> list[GeneTable] | None:
+    """Return the genes of each source of a run, None where a file is gone or is another now."""
     tables = []
     for source in sources:
         try:
@@ -152,7 +165,7 @@ def _source_genes(sources: Sequence[FileRecord]) -> GeneTable | None:
         if genes.digest() != source.gene_digest:
             return None
         tables.append(genes)
-    return merge_genes(tables)
+    return tables
 
 
 def _own_file(run: Run, own: FileRecord) -> Path:
@@ -170,7 +183,8 @@ def _parts(
     config: RunConfig, signals: GeneSignals, *, own_only: bool
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Return the rows to score, each set with what the run has seen of it, in words."""
-    known = labelled(signals)
+    task = task_of(config.task)
+    known = task.known(signals.genes)
     path = signals.record.path
     if config.kind == "train":
         test = known & (split_genes(signals.genes, config.split, signals.path) == TEST)
@@ -183,7 +197,7 @@ def _parts(
             words = "test genes by the file's own column"
         parts = [(words, test), (all_words, known)]
     elif path in {one.path for one in config.sources}:
-        return [("source genes (their labels trained it)", known)]
+        return [(f"source genes (their {task.learned}s trained it)", known)]
     else:
         test = known & (split_target(signals.genes, config.split) == TEST)
         words = TEST_PART if own_only else "genes of the half that did not adapt"

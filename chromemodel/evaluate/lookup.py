@@ -7,6 +7,7 @@ to be high as it ranks high in the source.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,17 +30,21 @@ class Lookup(NamedTuple):
     Attributes
     ----------
     score
-        Shape (genes,), 0 to 1, made to be read as a probability of label 1; 0.5 where not found,
-        so that a lookup and a model are scored on the same genes.
+        Shape (genes,), 0 to 1, made to be read as a probability of label 1, or log(1 + expression)
+        for a regression; ``unknown`` where not found, so that a lookup and a model are scored on
+        the same genes.
     found
         Shape (genes,); whether the source knows the gene.
     kind
         ``expression``, or ``label`` where the source has labels only.
+    unknown
+        What a gene is taken for that the source lacks.
     """
 
     score: NDArray[np.float64]
     found: NDArray[np.bool_]
     kind: Literal["expression", "label"]
+    unknown: float = UNKNOWN
 
     @property
     def name(self) -> str:
@@ -84,6 +89,37 @@ def source_expression(near: GeneTable, far: GeneTable) -> Lookup:
     return Lookup(np.where(found, rank[rows], UNKNOWN), found, "expression")
 
 
+def source_log1p(near: Sequence[GeneTable], far: GeneTable, unknown: float) -> Lookup:
+    """Look up the log(1 + expression) of the target's genes in the sources.
+
+    Parameters
+    ----------
+    near
+        Genes of each source; a gene of several has the mean of those that know it.
+    far
+        Genes of the target; its expression is not looked at.
+    unknown
+        What a gene is taken for that no source knows.
+
+    Examples
+    --------
+    >>> near = GeneTable.build(["a"], ["1"], [0], [1], ["+"], expression=[0.0])
+    >>> far = GeneTable.build(["b", "a"], ["1"] * 2, [0] * 2, [1] * 2, ["+"] * 2)
+    >>> source_log1p([near], far, 1.5).score
+    array([1.5, 0. ])
+    """
+    total, count = np.zeros((2, len(far)))
+    for table in near:
+        rows = match_genes(table, far)
+        value = np.where(rows >= 0, np.log1p(table.expression)[rows], np.nan)
+        known = ~np.isnan(value)
+        total[known] += value[known]
+        count[known] += 1
+    found = count > 0
+    score = np.divide(total, count, out=np.full(len(far), unknown), where=found)
+    return Lookup(score, found, "expression", unknown)
+
+
 def source_label(near: GeneTable, far: GeneTable) -> NDArray[np.int8]:
     """Return the label (genes,) of the target's genes in the source, -1 where it has none."""
     rows = match_genes(near, far)
@@ -117,7 +153,7 @@ def missing_words(lookup: Lookup, rows: NDArray[np.bool_], part: str) -> tuple[s
     words = f"{missing:,} of {int(rows.sum()):,} genes ({part}) are not in the source"
     if missing == rows.sum():
         return (f"{lookup.name}: {words}, no score",)
-    return (f"{lookup.name}: {words} and count as {UNKNOWN}",)
+    return (f"{lookup.name}: {words} and count as {lookup.unknown:.3g}",)
 
 
 def match_genes(near: GeneTable, far: GeneTable) -> NDArray[np.int64]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.calibration import calibration
 from chromeprep.errors import InputError
+
+if TYPE_CHECKING:
+    from chromemodel.evaluate.regression import RegressionMetrics
 
 CALL_THRESHOLD = 0.5
 
@@ -56,8 +58,8 @@ class Metrics(NamedTuple):
 class Interval(NamedTuple):
     """Bounds of each metric, between which ``level`` of the ``replicates`` of a bootstrap lie."""
 
-    low: Metrics
-    high: Metrics
+    low: Metrics | RegressionMetrics
+    high: Metrics | RegressionMetrics
     level: float
     replicates: int
 
@@ -73,7 +75,7 @@ class Score(NamedTuple):
 
     model: str
     part: str
-    metrics: Metrics
+    metrics: Metrics | RegressionMetrics
     interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -155,17 +157,16 @@ def call(probability: NDArray[Any]) -> NDArray[np.int8]:
     return (probability >= CALL_THRESHOLD).astype(np.int8)
 
 
-def score_parts(
-    model: str,
-    label: NDArray[np.int8],
-    probability: NDArray[Any],
-    parts: NDArray[Any],
-    names: Sequence[str],
-) -> list[Score]:
-    """Score the labelled genes of each part by name; parts of one class or none are left out."""
-    scores = []
-    for name in names:
-        rows = (parts == name) & (label >= 0)
-        if len(np.unique(label[rows])) == 2:
-            scores.append(Score(model, name, binary_metrics(label[rows], probability[rows])))
-    return scores
+def call_notes(model: str, genes: str, probability: NDArray[np.float32]) -> tuple[str, ...]:
+    """Return a note where all genes, in words, are called alike.
+
+    Examples
+    --------
+    >>> call_notes("m", "test genes", np.array([0.6, 0.9], dtype=np.float32))
+    ('m: all 2 test genes are called high; the calls tell nothing',)
+    """
+    calls = call(probability)
+    if not len(calls) or calls.min() != calls.max():
+        return ()
+    called = "high" if calls[0] else "low"
+    return (f"{model}: all {len(calls)} {genes} are called {called}; the calls tell nothing",)

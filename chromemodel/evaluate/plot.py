@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chromemodel.evaluate.calibration import calibration, equal_edges
 from chromemodel.evaluate.evidence import Evidence
 from chromemodel.evaluate.metrics import binary_metrics
+from chromemodel.evaluate.plot_expression import expression_figure
 from chromemodel.style import COLOURS, DARK, GREY, can_draw, render
 from chromemodel.train.checkpoint import check_outside_runs
 from chromeprep.errors import ChromeError, OutputError
@@ -55,7 +56,8 @@ def check_plot(path: str | Path, run: str | Path, *, force: bool) -> None:
 def draw_evaluation(evidence: Evidence, path: str | Path) -> None:
     """Draw the first part of the genes; the same evidence gives the same file."""
     form = cast(Literal["png", "svg"], Path(path).suffix.lower().lstrip("."))
-    data = render(lambda: _figure(evidence), form)
+    draw = _figure if evidence.config.task.name == "classification" else expression_figure
+    data = render(lambda: draw(evidence), form)
     with atomic_file(path) as temporary:
         Path(temporary).write_bytes(data)
 
@@ -66,7 +68,7 @@ def _figure(evidence: Evidence) -> Figure:
     part, rows = evidence.parts[0]
     label = evidence.genes.label[rows]
     lines = [
-        _Line(one.name, one.probability[rows].astype(np.float64), style)
+        _Line(one.name, one.answer[rows].astype(np.float64), style)
         for one, style in zip(evidence.opinions, _styles(evidence), strict=True)
     ]
     figure = Figure(figsize=(11, 4.6))
@@ -101,7 +103,7 @@ def _styles(evidence: Evidence) -> list[dict[str, Any]]:
     for one in evidence.opinions:
         if evidence.lookup is not None and one.name == evidence.lookup.name:
             styles.append({"color": GREY, "ls": (0, (4, 2)), "lw": 1.2, "zorder": 2, "marker": "s"})
-        elif one.probability is evidence.own:
+        elif one.answer is evidence.own:
             styles.append({"color": COLOURS[1], "ls": "-", "lw": 1.8, "zorder": 4, "marker": "o"})
         else:
             styles.append(

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chromemodel.data.dataset import GeneSignals, read_signals
-from chromemodel.evaluate.predictions import Predictions, predict_probability
+from chromemodel.evaluate.predictions import (
+    ExpressionPredictions,
+    Predictions,
+    predict_answer,
+    predictions_of,
+)
 from chromemodel.fusion.speakers import Speakers, find_panel, speakers_for
+from chromemodel.tasks import task_of
 from chromemodel.train.checkpoint import Run, check_outside_runs, read_run
 from chromemodel.train.device import computing, pick_device
 from chromeprep.errors import ChromeError
@@ -28,7 +34,7 @@ def predict_genes(
     device: str = "cpu",
     threads: int | None = None,
     force: bool = False,
-) -> Predictions:
+) -> Predictions | ExpressionPredictions:
     """Predict every gene of a file, normalised as the run has it.
 
     Parameters
@@ -115,13 +121,14 @@ def ask(
     *,
     device: str = "cpu",
     threads: int | None = None,
-) -> Predictions:
+) -> Predictions | ExpressionPredictions:
     """Predict the genes of signals that fit the run, with those of its panel that may speak."""
+    task = task_of(run.config.task)
     place = pick_device(device)
     with computing(threads):
         x = signals.normalised(run.config.normalisation)
-        probability = predict_probability(run.model.to(place), x, place)
+        answer = predict_answer(run.model.to(place), x, place, task)
     if run.fusion is None or speakers is None:
-        return Predictions(signals.genes, probability)
-    told = run.fusion.tell(probability, speakers.panel, signals.genes)
+        return predictions_of(task, signals.genes, answer)
+    told = run.fusion.tell(answer, speakers.panel, signals.genes)
     return Predictions(signals.genes, told.probability, told=told)

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from chromemodel.evaluate.metrics import call
 from chromemodel.fusion.combine import Told
 from chromemodel.models.base import ChromeNet
-from chromemodel.train.loop import high_probability, predict_logits
+from chromemodel.tasks import CLASSIFICATION, Regression, Task
+from chromemodel.train.loop import predict_logits
 from chromeprep.format import GeneTable
 
 # Fewer held-out genes than this rank epochs by chance: the AUROC of 50 is known to about 0.08.
 FEW_GENES = 50
-COLUMNS = ("gene_id", "gene_name", "chrom", "tss", "strand", "probability", "call", "label")
+_GENE = ("gene_id", "gene_name", "chrom", "tss", "strand")
+COLUMNS = (*_GENE, "probability", "call", "label")
+#: Of a regression.
+EXPRESSION_COLUMNS = (*_GENE, "predicted_log1p_expression", "log1p_expression")
 #: More of them, of a run with a panel beside the marks.
 TOLD = ("uncertain", "marks_probability", "panel_probability")
 
@@ -73,25 +77,83 @@ class Predictions(NamedTuple):
                 fields.append(self.part[row])
             yield "\t".join(str(field) for field in fields) + "\n"
 
+    @property
+    def answer(self) -> NDArray[np.float32]:
+        """What is said of each gene, the probability."""
+        return self.probability
+
     def write(self, path: Path) -> None:
         """Write the table; UTF-8."""
-        with path.open("w", encoding="utf-8", newline="") as handle:
-            handle.writelines(self.lines())
+        _write(path, self.lines())
 
 
-def call_notes(model: str, genes: str, probability: NDArray[np.float32]) -> tuple[str, ...]:
-    """Return a note where all genes, in words, are called alike.
+class ExpressionPredictions(NamedTuple):
+    """What a regression says of each gene.
 
-    Examples
-    --------
-    >>> call_notes("m", "test genes", np.array([0.6, 0.9], dtype=np.float32))
-    ('m: all 2 test genes are called high; the calls tell nothing',)
+    Attributes
+    ----------
+    genes
+        Of the file.
+    log1p_expression
+        Shape (genes,): the predicted log(1 + expression).
+    part
+        Shape (genes,): the part of each gene, or None.
     """
-    calls = call(probability)
-    if not len(calls) or calls.min() != calls.max():
-        return ()
-    called = "high" if calls[0] else "low"
-    return (f"{model}: all {len(calls)} {genes} are called {called}; the calls tell nothing",)
+
+    genes: GeneTable
+    log1p_expression: NDArray[np.float32]
+    part: NDArray[np.object_] | None = None
+
+    @property
+    def answer(self) -> NDArray[np.float32]:
+        """What is said of each gene, the predicted value."""
+        return self.log1p_expression
+
+    def lines(self) -> Iterator[str]:
+        """Return the lines of a tab-separated table, the header first.
+
+        Numbers have the digits that give the same float again; ``tss`` is 0-based. The measured
+        value is empty where it is unknown.
+        """
+        part = () if self.part is None else ("part",)
+        yield "\t".join((*EXPRESSION_COLUMNS, *part)) + "\n"
+        genes = self.genes
+        # A file to predict may hold what nobody can take the logarithm of.
+        measured = np.log1p(np.where(genes.expression >= 0, genes.expression, np.nan))
+        for row in range(len(genes)):
+            fields = [
+                genes.gene_id[row],
+                genes.gene_name[row],
+                genes.chrom[row],
+                genes.tss[row],
+                genes.strand[row],
+                np.float32(self.log1p_expression[row]),
+                "" if np.isnan(measured[row]) else measured[row],
+            ]
+            if self.part is not None:
+                fields.append(self.part[row])
+            yield "\t".join(str(field) for field in fields) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Write the table; UTF-8."""
+        _write(path, self.lines())
+
+
+def predictions_of(
+    task: Task,
+    genes: GeneTable,
+    answer: NDArray[np.float32],
+    part: NDArray[np.object_] | None = None,
+) -> Predictions | ExpressionPredictions:
+    """Return the table of a task's answers (genes,)."""
+    if isinstance(task, Regression):
+        return ExpressionPredictions(genes, answer, part)
+    return Predictions(genes, answer, part)
+
+
+def _write(path: Path, lines: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        handle.writelines(lines)
 
 
 def selection_notes(held_out: int) -> tuple[str, ...]:
@@ -101,12 +163,15 @@ def selection_notes(held_out: int) -> tuple[str, ...]:
     return (f"only {held_out} validation genes: the choice of the epoch is noise",)
 
 
-def predict_probability(
-    model: ChromeNet, signal: NDArray[np.float32], device: torch.device
+def predict_answer(
+    model: ChromeNet,
+    signal: NDArray[np.float32],
+    device: torch.device,
+    task: Task = CLASSIFICATION,
 ) -> NDArray[np.float32]:
-    """Return the probability (genes,) of label 1 of normalised signal (genes, marks, bins).
+    """Return a task's answer (genes,) for normalised signal (genes, marks, bins).
 
-    The model must be on the device.
+    It is the probability of label 1, or the log(1 + expression). The model must be on the device.
     """
     x = torch.from_numpy(np.ascontiguousarray(signal)).to(device)
-    return high_probability(predict_logits(model, x)).cpu().numpy()
+    return task.answer(predict_logits(model, x)).cpu().numpy()

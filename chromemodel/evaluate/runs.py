@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from chromemodel.evaluate.evidence import Evidence, Opinion, gather
+from chromemodel.evaluate.evidence import Evidence, gather
 from chromemodel.evaluate.lookup import (
     agreement_words,
-    label_agreement,
     missing_words,
     source_label,
 )
-from chromemodel.evaluate.metrics import Score, binary_metrics
+from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.seen import (
     Seen,
     seen_of,
@@ -26,8 +24,7 @@ from chromemodel.evaluate.seen import (
     target_words,
     warning_words,
 )
-from chromemodel.evaluate.subsets import gene_subsets, variable_in
-from chromemodel.evaluate.uncertainty import bootstrap
+from chromemodel.evaluate.subsets import variable_in
 from chromemodel.fusion.speakers import panel_digest
 from chromemodel.fusion.steps import Tested, known_words
 from chromemodel.models import MODELS
@@ -122,6 +119,7 @@ def evaluate_run(
     config, genes, near = evidence.config, evidence.genes, evidence.near
     if others is None and evidence.speakers is not None:
         others = evidence.speakers.panel
+    task = evidence.task
     before = None if near is None or evidence.here else source_label(near, genes)
     variable = None if others is None else variable_in(others, genes)
     scores, all_seen = [], []
@@ -133,16 +131,15 @@ def evaluate_run(
         all_seen.append(seen)
         if data is not None and seen.protocol != "new-genes":
             logger.warning(warning_words(seen, evidence.path))
-        label = np.where(rows, genes.label, -1)
-        for words, subset in gene_subsets(label, before, variable, evidence.certain):
+        for words, subset in task.subsets(genes, rows, before, variable, evidence.certain):
             part = f"{name}, {words}" if words else name
             scores += [
-                _score(opinion, part, genes.label, subset, replicates)
+                task.score(opinion.name, part, genes, subset, opinion.answer, replicates)
                 for opinion in evidence.opinions
             ]
     agreement = None
     if near is not None and not evidence.here:
-        same = label_agreement(near, genes, evidence.parts[0][1])
+        same = task.agreement(near, genes, evidence.parts[0][1])
         agreement = None if np.isnan(same) else same
     return Evaluation(
         tuple(scores), tuple(all_seen), agreement, _notes(evidence, all_seen, agreement), evidence
@@ -155,14 +152,6 @@ def _own_panel(run: str | Path, path: str | Path | None, panel: Panel | None) ->
     if record is None or panel is None or path is None:
         return None
     return Path(path) if panel_digest(panel) == record.digest else None
-
-
-def _score(
-    opinion: Opinion, part: str, label: NDArray[np.int8], rows: NDArray[np.bool_], replicates: int
-) -> Score:
-    truth, probability = label[rows], opinion.probability[rows]
-    interval = bootstrap(truth, probability, replicates=replicates) if replicates else None
-    return Score(opinion.name, part, binary_metrics(truth, probability), interval)
 
 
 def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) -> tuple[str, ...]:
@@ -181,7 +170,7 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
     if config.kind == "adapt":
         notes.append(target_words(config.method.name))
     fitter = MODELS.entry(config.model.name).fitter
-    notes.append(selection_words(config.split, config.training, fitter))
+    notes.append(selection_words(config.split, config.training, fitter, evidence.task.metric))
     notes.append(f"normalisation: {config.normalisation.words}")
     if evidence.speakers is not None:
         name, rows = evidence.parts[0]

@@ -23,6 +23,7 @@ from chromemodel.data.splits import (
 )
 from chromemodel.evaluate.lookup import match_genes
 from chromemodel.registry import Fitter
+from chromemodel.tasks import task_of
 from chromeprep.format import GeneTable
 
 Protocol = Literal["new-genes", "same-genes", "training-genes"]
@@ -47,6 +48,8 @@ class Seen(NamedTuple):
         Of them, those whose signal in the scored file adapted the run, without labels.
     panel
         Of them, those whose expression in a panel of other cell types is a part of the prediction.
+    learned
+        What of a gene is learned (`Task.learned`).
     """
 
     part: str
@@ -56,6 +59,7 @@ class Seen(NamedTuple):
     cell_type: str
     adapting: int = 0
     panel: int = 0
+    learned: str = "label"
 
     @property
     def protocol(self) -> Protocol:
@@ -85,9 +89,10 @@ class Seen(NamedTuple):
         >>> Seen("test half", 50, 50, False, "K562").words
         'protocol same-genes: 50 of 50 genes (test half) had their label in K562 seen in training'
         """
-        told = f"{self.known:,} of {self.genes:,} genes ({self.part}) had their label"
+        told = f"{self.known:,} of {self.genes:,} genes ({self.part}) had their {self.learned}"
         if not self.known:
-            told = f"none of {self.genes:,} genes ({self.part}) had a label"
+            article = "an" if self.learned == "expression" else "a"
+            told = f"none of {self.genes:,} genes ({self.part}) had {article} {self.learned}"
         elif not self.here:
             told += f" in {self.cell_type}"
         told = f"protocol {self.protocol}: {told} seen in training"
@@ -122,7 +127,7 @@ def seen_of(
     split = split_genes if config.kind == "train" else split_source
     used = np.isin(split(source, config.split), (TRAIN, VALIDATION))
     if near is not None:
-        used &= near.label >= 0
+        used &= task_of(config.task).known(near)
         match = match_genes(near, far)
         used = (match >= 0) & used[match]
     adapting = np.zeros(len(far), dtype=np.bool_)
@@ -135,6 +140,7 @@ def seen_of(
         here=here,
         cell_type=config.source_words,
         adapting=int((adapting & rows).sum()),
+        learned=task_of(config.task).learned,
     )
 
 
@@ -162,18 +168,21 @@ def warning_words(seen: Seen, path: Path) -> str:
     """Return what must not be missed of a score on another file."""
     told = f"warning: {path}: {seen.known:,} of {seen.genes:,} genes ({seen.part}) had "
     if seen.here:
-        return f"{told}these very labels seen in training; their scores say nothing of new genes"
+        told += f"these very {seen.learned}s seen in training"
+        return f"{told}; their scores say nothing of new genes"
     return (
-        f"{told}their label in {seen.cell_type} seen in training; which genes are on is largely "
-        "the same in all cell types, so their scores say little of new genes"
+        f"{told}their {seen.learned} in {seen.cell_type} seen in training; which genes are on is "
+        "largely the same in all cell types, so their scores say little of new genes"
     )
 
 
-def selection_words(split: Split, training: TrainConfig, fitter: Fitter) -> str:
-    """Say how the weights of a run were chosen."""
+def selection_words(
+    split: Split, training: TrainConfig, fitter: Fitter, metric: str = "AUROC"
+) -> str:
+    """Say how the weights of a run were chosen; by which metric, where by one."""
     whose = "source's " if split.rule == "adapt" else ""
     if fitter != "torch":
         return f"model selection: by {fitter}, on the {whose or 'labelled '}genes alone"
     if split.rule == "adapt" and split.validation_fraction == 0:
         return f"model selection: none, the last of {training.epochs} epochs"
-    return f"model selection: the epoch of the best AUROC on the {whose}validation genes"
+    return f"model selection: the epoch of the best {metric} on the {whose}validation genes"

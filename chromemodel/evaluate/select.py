@@ -26,9 +26,10 @@ from chromemodel.evaluate.criteria import (
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.evaluate.predict import read_for
 from chromemodel.models.base import ChromeNet
+from chromemodel.tasks import CLASSIFICATION, check_classifies
 from chromemodel.train.checkpoint import Run, read_run
 from chromemodel.train.device import computing, pick_device
-from chromemodel.train.loop import PREDICTION_BATCH, high_probability
+from chromemodel.train.loop import PREDICTION_BATCH
 from chromemodel.train.memory import in_halves
 from chromeprep.errors import MismatchError, RunError
 
@@ -123,8 +124,12 @@ def select_run(
         Where a run is incomplete or none of `adapt`, or its files are gone or have other genes.
     MismatchError
         Where runs are of other files or splits, or one is named twice.
+    ChromeError
+        Where one is a regression.
     """
     loaded = [read_run(run) for run in runs]
+    for run in loaded:
+        check_classifies(run.config.task.name, run.path, "choosing without labels")
     _check_runs(loaded)
     first = loaded[0].config
     place = pick_device(device)
@@ -178,7 +183,7 @@ def embed(
                 part = torch.from_numpy(signal[start : start + size]).to(device)
                 found = model.features(part)
                 features.append(found.flatten(1).cpu().numpy())
-                probability.append(high_probability(model.classify(found)).cpu().numpy())
+                probability.append(CLASSIFICATION.answer(model.classify(found)).cpu().numpy())
         return np.concatenate(features), np.concatenate(probability)
 
     return in_halves(work, PREDICTION_BATCH, "prediction")

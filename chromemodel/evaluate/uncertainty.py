@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.evaluate.calibration import bin_of, equal_edges
 from chromemodel.evaluate.metrics import Interval, Metrics, auroc, binary_metrics, call
+
+if TYPE_CHECKING:
+    from chromemodel.evaluate.regression import RegressionMetrics
 
 REPLICATES = 1000
 LEVEL = 0.95
@@ -33,17 +36,18 @@ class Difference(NamedTuple):
     interval
         Percentile interval of it, by the paired bootstrap, or None.
     delong_p
-        Two-sided p-value of DeLong's test that both have the same AUROC.
+        Two-sided p-value of DeLong's test that both have the same AUROC; None of a regression.
     """
 
-    value: Metrics
+    value: Metrics | RegressionMetrics
     interval: Interval | None
-    delong_p: float
+    delong_p: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return one flat object, the interval in an object of its own."""
         interval = None if self.interval is None else self.interval.to_json()
-        return {**self.value._asdict(), "delong_p": self.delong_p, "interval": interval}
+        tested = {} if self.delong_p is None else {"delong_p": self.delong_p}
+        return {**self.value._asdict(), **tested, "interval": interval}
 
 
 class DeLong(NamedTuple):

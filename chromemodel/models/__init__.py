@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chromemodel.config import TaskName
 from chromemodel.models import recipes
 from chromemodel.registry import Registry
 from chromemodel.serial import build_options
@@ -167,6 +168,7 @@ MODELS.register(
     summary="logistic regression on all bins",
     reference="Karlic et al. 2010, PNAS 107",
     fitter="scikit-learn",
+    tasks=("classification",),
 )
 MODELS.register(
     "logistic.summed",
@@ -174,6 +176,7 @@ MODELS.register(
     summary="logistic regression on one value a mark",
     reference="Karlic et al. 2010, PNAS 107",
     fitter="scikit-learn",
+    tasks=("classification",),
 )
 MODELS.register(
     "linear_svm",
@@ -181,6 +184,7 @@ MODELS.register(
     summary="linear support vector machine on all bins",
     reference="Singh et al. 2016, Bioinformatics 32",
     fitter="scikit-learn",
+    tasks=("classification",),
 )
 MODELS.register(
     "random_forest",
@@ -188,6 +192,7 @@ MODELS.register(
     summary="random forest on all bins",
     reference="Breiman 2001, Mach. Learn. 45",
     fitter="scikit-learn",
+    regressor="chromemodel.models.regressors:ForestRegressor",
 )
 MODELS.register(
     "gradient_boosting",
@@ -195,10 +200,26 @@ MODELS.register(
     summary="gradient-boosted trees on all bins",
     reference="Friedman 2001, Ann. Stat. 29",
     fitter="scikit-learn",
+    regressor="chromemodel.models.regressors:BoostingRegressor",
+)
+MODELS.register(
+    "ridge",
+    "chromemodel.models.regressors:Ridge",
+    summary="ridge regression on all bins",
+    reference="Hoerl and Kennard 1970, Technometrics 12",
+    fitter="scikit-learn",
+    tasks=("regression",),
 )
 
 
-def create_model(name: str, options: Mapping[str, Any], *, n_marks: int, n_bins: int) -> ChromeNet:
+def create_model(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    n_marks: int,
+    n_bins: int,
+    task: TaskName = "classification",
+) -> ChromeNet:
     """Make a model with fresh weights from torch's random state.
 
     Parameters
@@ -209,11 +230,13 @@ def create_model(name: str, options: Mapping[str, Any], *, n_marks: int, n_bins:
         Some fields of its ``Config``; the rest are defaults.
     n_marks, n_bins
         The shape of a gene's signal.
+    task
+        What it will be trained for.
 
     Raises
     ------
     ValueError
         Where the name or an option is unknown or wrong, or the windows are too small.
     """
-    cls = MODELS.load(name)
+    cls = MODELS.load(name, task)
     return cls(build_options(cls.Config, options), n_marks=n_marks, n_bins=n_bins)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Labelled(NamedTuple):
-    """Normalised signal (genes, marks, bins) and label (genes,), 0 or 1."""
+    """Normalised signal (genes, marks, bins) and label (genes,): 0 or 1, or what is regressed."""
 
     signal: NDArray[np.float32]
     label: NDArray[Any]
@@ -45,7 +45,8 @@ class ChromeNet(nn.Module, ABC):
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits, (genes, 2), of feature vectors: column 0 low, column 1 high.
 
-        A model of one logit z returns (0, z): the cross entropy of the two is the same.
+        A model of one logit z returns (0, z): the cross entropy of the two is the same. What a
+        model of a regression predicts is their difference, high minus low.
         """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class LinearNet(ClassicalNet):
     def __init__(self, config: LogisticConfig, *, n_marks: int, n_bins: int) -> None:
         super().__init__(config, n_marks=n_marks, n_bins=n_bins)
         check_marks("a linear model", n_marks)
-        self.config = config
+        self.config: Any = config
         self.n_features = n_marks * n_bins
         self.make_buffers()
 

@@ -36,12 +36,13 @@ from chromemodel.config import (
 )
 from chromemodel.data.quantiles import read_quantiles, write_quantiles
 from chromemodel.evaluate.metrics import Score
-from chromemodel.evaluate.predictions import Predictions
+from chromemodel.evaluate.predictions import ExpressionPredictions, Predictions
 from chromemodel.fusion.combine import Fusion
 from chromemodel.fusion.store import read_fusion, write_fusion
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.serial import from_json, to_json
+from chromemodel.tasks import task_of
 from chromemodel.train.device import seeded
 from chromemodel.train.loop import Fit
 from chromeprep._version import __version__
@@ -88,7 +89,7 @@ class Finished(NamedTuple):
     columns: tuple[str, ...]
     scores: Sequence[Score]
     notes: Sequence[str]
-    predictions: Predictions
+    predictions: Predictions | ExpressionPredictions
     label_agreement: float | None = None
     fusion: Fusion | None = None
 
@@ -200,7 +201,8 @@ def write_run(folder: Path, finished: Finished) -> None:
         write_quantiles(folder / QUANTILES, marks, normalisation.quantiles)
     if finished.fusion is not None:
         write_fusion(folder, finished.fusion)
-    _write_history(folder / HISTORY, finished.fit, finished.columns)
+    score = task_of(config.task).column
+    _write_history(folder / HISTORY, finished.fit, (score, *finished.columns))
     summary = {
         "best_epoch": finished.fit.best_epoch,
         "epochs": len(finished.fit.history),
@@ -235,6 +237,7 @@ def read_run(path: str | Path) -> Run:
                 config.model.options,
                 n_marks=len(config.layout.marks),
                 n_bins=config.layout.n_bins,
+                task=config.task.name,
             )
     except ValueError as error:
         raise RunError(f"key 'model': {error}", path=folder / CONFIG) from error
@@ -301,10 +304,10 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _write_history(path: Path, fit: Fit, columns: tuple[str, ...]) -> None:
-    names = ("epoch", "train_loss", "validation_loss", "validation_auroc", *columns)
+    names = ("epoch", "train_loss", "validation_loss", *columns)
     lines = [",".join(names)]
     for row in fit.history:
-        values = (row.train_loss, row.validation_loss, row.validation_auroc, *row.terms)
+        values = (row.train_loss, row.validation_loss, row.validation_score, *row.terms)
         # Empty where nothing is held out: what every reader of CSV takes as missing.
         texts = ["" if math.isnan(value) else repr(value) for value in values]
         lines.append(",".join([str(row.epoch), *texts]))

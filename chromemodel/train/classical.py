@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn.functional import cross_entropy
 
-from chromemodel.evaluate.metrics import auroc
 from chromemodel.models.base import ClassicalNet, Labelled
+from chromemodel.tasks import CLASSIFICATION, Task
 from chromemodel.train.device import derive_seed
-from chromemodel.train.loop import Epoch, Fit, high_probability, predict_logits
+from chromemodel.train.loop import Epoch, Fit, label_tensor, predict_logits
 
 
 def fit_classical(
-    model: ClassicalNet, genes: Labelled, held_out: Labelled | None, seed: int
+    model: ClassicalNet,
+    genes: Labelled,
+    held_out: Labelled | None,
+    seed: int,
+    task: Task = CLASSIFICATION,
 ) -> Fit:
     """Fit a model on the CPU, in place.
 
@@ -26,15 +29,17 @@ def fit_classical(
         Labelled genes to fit to, and those that choose its options, or None.
     seed
         Of the run; 32 bits of a seed of its own go to scikit-learn.
+    task
+        What the labels are.
     """
     model.fit(genes, held_out, derive_seed(seed, "scikit-learn") % 2**32)
     model.eval()
-    train_loss, _ = _score(model, genes)
-    loss, area = (math.nan, math.nan) if held_out is None else _score(model, held_out)
-    return Fit((Epoch(1, train_loss, loss, area),), 1, False)
+    train_loss, _ = _score(model, genes, task)
+    loss, score = (math.nan, math.nan) if held_out is None else _score(model, held_out, task)
+    return Fit((Epoch(1, train_loss, loss, score),), 1, False)
 
 
-def _score(model: ClassicalNet, genes: Labelled) -> tuple[float, float]:
+def _score(model: ClassicalNet, genes: Labelled, task: Task) -> tuple[float, float]:
     logits = predict_logits(model, torch.from_numpy(genes.signal))
-    loss = cross_entropy(logits, torch.from_numpy(genes.label.astype("int64")))
-    return float(loss), auroc(genes.label, high_probability(logits).numpy())
+    y = label_tensor(genes.label)
+    return float(task.loss(logits, y)), task.selection(logits, y)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from chromemodel.adapt.base import Batch, Method
 from chromemodel.config import TrainConfig
-from chromemodel.evaluate.metrics import auroc
 from chromemodel.models.base import ChromeNet
+from chromemodel.tasks import CLASSIFICATION, Task
 from chromemodel.train.device import derive_seed, seeded
 from chromemodel.train.interrupts import held_back
 from chromemodel.train.marks import drop_marks
@@ -34,8 +36,9 @@ PREDICTION_BATCH = 512
 class FitData(NamedTuple):
     """Tensors on the device of the loop.
 
-    ``x`` (genes, marks, bins) and ``y`` (genes,) int64 train; ``target`` (genes, marks, bins) has
-    no labels; ``validation_x`` and ``validation_y`` choose the epoch, or are None.
+    ``x`` (genes, marks, bins) and ``y`` (genes,) train, int64 labels or the float32 values of a
+    regression by ``task``; ``target`` (genes, marks, bins) has no labels; ``validation_x`` and
+    ``validation_y`` choose the epoch, or are None.
     """
 
     x: Tensor
@@ -43,18 +46,19 @@ class FitData(NamedTuple):
     target: Tensor | None = None
     validation_x: Tensor | None = None
     validation_y: Tensor | None = None
+    task: Task = CLASSIFICATION
 
 
 class Epoch(NamedTuple):
     """A row of the history; ``terms`` as the method's columns, means over the genes of an epoch.
 
-    ``validation_loss`` and ``validation_auroc`` are NaN where nothing is held out.
+    ``validation_loss`` and ``validation_score`` (`Task.metric`) are NaN where nothing is held out.
     """
 
     epoch: int
     train_loss: float
     validation_loss: float
-    validation_auroc: float
+    validation_score: float
     terms: tuple[float, ...] = ()
 
 
@@ -105,7 +109,7 @@ class Loop:
     ) -> Fit:
         """Run epochs until the last, or until validation has not improved for `patience`.
 
-        The model ends with the weights of the best epoch: the highest validation AUROC, the
+        The model ends with the weights of the best epoch: the highest validation score, the
         earlier of equals; the last epoch where nothing is held out. `Method.finish` has the last
         word; `best_weights` stay as they were.
 
@@ -187,11 +191,11 @@ class Loop:
         number = len(self.history) + 1
         with seeded(derive_seed(self.config.seed, "epoch", number), self.data.x.device):
             train_loss, terms = self._train(number)
-        validation_loss, validation_auroc = self._validate(number)
-        row = Epoch(number, train_loss, validation_loss, validation_auroc, terms)
-        best = self.history[self.best_epoch - 1].validation_auroc if self.best_epoch else -math.inf
+        validation_loss, validation_score = self._validate(number)
+        row = Epoch(number, train_loss, validation_loss, validation_score, terms)
+        best = self.history[self.best_epoch - 1].validation_score if self.best_epoch else -math.inf
         self.history.append(row)
-        if self.data.validation_x is None or validation_auroc > best:
+        if self.data.validation_x is None or validation_score > best:
             self.best_epoch = number
             self.best_weights = {
                 name: value.detach().clone() for name, value in self.model.state_dict().items()
@@ -223,6 +227,7 @@ class Loop:
                     dropout,
                     target_dropping,
                 ),
+                self.data.task,
             )
             progress = (number - 1 + start / len(x)) / self.config.epochs
             self.optimizer.zero_grad(set_to_none=True)
@@ -245,9 +250,9 @@ class Loop:
         if x is None or y is None:
             return math.nan, math.nan
         logits = predict_logits(self.model, x)
-        loss = float(torch.nn.functional.cross_entropy(logits, y))
+        loss = float(self.data.task.loss(logits, y))
         self._check(loss, number)
-        return loss, auroc(y.cpu().numpy(), high_probability(logits).cpu().numpy())
+        return loss, self.data.task.selection(logits, y)
 
     def _order(self, purpose: str, number: int, count: int) -> Tensor:
         generator = self._generator("order", purpose, number)
@@ -299,6 +304,6 @@ def predict_logits(model: ChromeNet, x: Tensor) -> Tensor:
     return torch.cat(parts) if parts else x.new_zeros((0, 2))
 
 
-def high_probability(logits: Tensor) -> Tensor:
-    """Return the probability (genes,) of class 1 of logits (genes, 2)."""
-    return torch.softmax(logits, dim=1)[:, 1]
+def label_tensor(label: NDArray[Any]) -> Tensor:
+    """Return labels (genes,) as `FitData` has them: whole numbers int64, others float32."""
+    return torch.from_numpy(label.astype(np.int64 if label.dtype.kind == "i" else np.float32))

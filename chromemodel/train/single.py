@@ -24,10 +24,13 @@ from chromemodel.config import (
     PanelChoice,
     RunConfig,
     Split,
+    TaskConfig,
+    TaskName,
     TrainConfig,
     Transform,
+    check_panel,
 )
-from chromemodel.data.dataset import check_classes, labelled, read_signals
+from chromemodel.data.dataset import read_signals
 from chromemodel.data.splits import (
     TEST,
     TRAIN,
@@ -37,19 +40,19 @@ from chromemodel.data.splits import (
     draw_split,
     split_genes,
 )
-from chromemodel.evaluate.baselines import LOGISTIC, Labelled, fit_logistic
-from chromemodel.evaluate.metrics import Score, score_parts
+from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import (
     Predictions,
-    call_notes,
-    predict_probability,
+    predict_answer,
+    predictions_of,
     selection_notes,
 )
 from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS, create_model
-from chromemodel.models.base import ChromeNet, ClassicalNet
+from chromemodel.models.base import ChromeNet, ClassicalNet, Labelled
 from chromemodel.registry import Fitter
 from chromemodel.serial import build_options, to_json
+from chromemodel.tasks import CLASSIFICATION, Task, task_of
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -60,7 +63,7 @@ from chromemodel.train.checkpoint import (
 )
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
-from chromemodel.train.loop import Epoch, Fit, FitData, Loop
+from chromemodel.train.loop import Epoch, Fit, FitData, Loop, label_tensor
 from chromemodel.train.marks import check_mark_dropout
 from chromemodel.train.resume import Checkpoints
 from chromeprep.errors import MismatchError
@@ -82,6 +85,7 @@ def train_model(
     data: str | Path,
     out: str | Path,
     *,
+    task: TaskName = "classification",
     model: str = "transferchrome",
     options: Mapping[str, Any] | None = None,
     marks: Sequence[str] = (),
@@ -107,8 +111,10 @@ def train_model(
         A file of bins with labels.
     out
         The run folder, written at the end as a whole or not at all.
+    task
+        ``regression`` learns and predicts log(1 + expression) instead of the label.
     model, options
-        A registered model and some of its options.
+        A registered model that can do the task, and some of its options.
     marks
         The marks to use, in this order; all of the file by default.
     window_bp
@@ -124,7 +130,8 @@ def train_model(
     panel
         A panel of other cell types to predict with, beside the marks; see ``docs/fusion.md``.
     baseline
-        Fit a logistic regression beside the model (which it may be itself).
+        Fit a logistic regression beside the model (which it may be itself); for a regression ridge
+        regression.
     force
         Replace a run folder that is there, and a checkpoint of another training.
     resume
@@ -144,8 +151,10 @@ def train_model(
     RunError
         Where a checkpoint is damaged, or there is none to resume.
     ValueError
-        Where a name or an option of the model is wrong.
+        Where a name or an option of the model is wrong, or it cannot do the task, nor a panel.
     """
+    MODELS.check_task(model, task)
+    check_panel(task, panel)
     fitter = MODELS.entry(model).fitter
     training = training or MODELS.entry(model).recipe
     split = split or Split(seed=training.seed)
@@ -158,13 +167,15 @@ def train_model(
     signals = read_signals(data, marks=marks, window_bp=window_bp)
     n_marks = len(signals.layout.marks)
     check_mark_dropout(training.mark_dropout, model, fitter, normalise, n_marks)
-    known = labelled(signals)
+    aim = task_of(TaskConfig(task))
+    known = aim.known(signals.genes)
     split = draw_split(signals.genes, split, data)
     parts = split_genes(signals.genes, split, data)
     for part, words in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
-        check_classes(signals.genes.label, parts == part, f"{words} genes", data)
+        aim.check(signals.genes, parts == part, f"{words} genes", data)
+    aim = aim.fitted(signals.genes, known & (parts == TRAIN))
     rule = signals.fitted(Normalisation(normalise, transform=transform), known & (parts == TRAIN))
-    x, label = signals.normalised(rule), signals.genes.label
+    x, label = signals.normalised(rule), aim.truth(signals.genes)
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
     beside = put_beside(panel, [signals])
 
@@ -180,48 +191,53 @@ def train_model(
         target=None,
         provenance=provenance(command),
         panel=None if beside is None else beside.speakers.record,
+        task=aim.config,
     )
     with computing(training.threads):
-        net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data)
+        net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data, task)
+        genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
         if isinstance(net, ClassicalNet):
-            genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
-            fit = fit_classical(net, genes, held_out, training.seed)
+            fit = fit_classical(net, genes, held_out, training.seed, aim)
         else:
             fit_data = FitData(
                 *tensors(x, label, rows[TRAIN], device),
                 None,
                 *tensors(x, label, rows[VALIDATION], device),
+                aim,
             )
             loop = Loop(net.to(device), method.to(device), fit_data, training)
             fit = loop.fit(on_epoch, checkpoints.of(config, fit_data))
         net.to(device)
-        probability = predict_probability(net, x, device)
+        answer = predict_answer(net, x, device, aim)
     names = (TRAIN, VALIDATION, TEST)
-    scores = score_parts(model, label, probability, parts, names)
-    if baseline and model != "logistic":
-        held_out = Labelled(x[rows[VALIDATION]], label[rows[VALIDATION]])
-        flat = fit_logistic(x[rows[TRAIN]], label[rows[TRAIN]], held_out)
-        scores += score_parts(LOGISTIC, label, flat.probability(x), parts, names)
+    beside_it = aim.trivial(len(x))
+    if baseline and model != aim.baseline_model:
+        beside_it.insert(0, (aim.baseline, aim.fit_baseline(genes, held_out)(x)))
+    scores = [
+        score
+        for name, said in [(model, answer), *beside_it]
+        for score in aim.score_parts(name, signals.genes, said, parts, names)
+    ]
 
     notes: tuple[str, ...] = (
-        *train_notes(known, parts, fit, split, fitter),
+        *train_notes(known, parts, fit, split, fitter, aim),
         f"normalisation: {rule.words}",
         *fit.changes,
         *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
-        *call_notes(model, f"{TEST} genes", probability[known & (parts == TEST)]),
+        *aim.notes(model, f"{TEST} genes", answer[known & (parts == TEST)]),
     )
-    predictions = Predictions(signals.genes, probability, np.where(known, parts, "unlabelled"))
+    predictions = predictions_of(aim, signals.genes, answer, np.where(known, parts, "unlabelled"))
     fusion = None
     if beside is not None:
         tested = Tested(signals.genes, known & (parts == TEST), TEST)
         held = rows[VALIDATION]
-        fused = fuse(
-            beside, model, signals.genes.take(held), probability[held], tested, probability, data
-        )
+        fused = fuse(beside, model, signals.genes.take(held), answer[held], tested, answer, data)
         scores += fused.scores + trivial_scores(beside.speakers.panel, tested)
         notes += (*beside.words(tested), *fused.notes)
         fusion = fused.fusion
-        predictions = predictions._replace(probability=fused.told.probability, told=fused.told)
+        predictions = Predictions(
+            signals.genes, fused.told.probability, predictions.part, fused.told
+        )
     finished = Finished(config, net, fit, method.columns, scores, notes, predictions, fusion=fusion)
     with run_folder(target) as folder:
         write_run(folder, finished)
@@ -230,18 +246,23 @@ def train_model(
 
 
 def train_notes(
-    known: NDArray[np.bool_], parts: Parts, fit: Fit, split: Split, fitter: Fitter = "torch"
+    known: NDArray[np.bool_],
+    parts: Parts,
+    fit: Fit,
+    split: Split,
+    fitter: Fitter = "torch",
+    task: Task = CLASSIFICATION,
 ) -> tuple[str, ...]:
     """Return what a reader of the scores must know."""
     notes = [
         f"split: {split.words}",
         f"the weights are those of epoch {fit.best_epoch} of {len(fit.history)}, "
-        "the best AUROC on the validation genes"
+        f"the best {task.metric} on the validation genes"
         if fitter == "torch"
         else "fitted by scikit-learn: of the training options only the seed and the threads count",
     ]
     if not known.all():
-        notes.append(f"{int((~known).sum())} genes without a label were left out")
+        notes.append(f"{int((~known).sum())} genes without {task.a_learned} were left out")
     unplaced = int((known & (parts == UNPLACED)).sum())
     if unplaced:
         notes.append(f"{unplaced} genes without a position were left out: they have no chromosome")
@@ -260,7 +281,12 @@ def full_component(name: str, options: Mapping[str, Any]) -> Component:
 
 
 def fresh(
-    model: Component, method: Component, layout: Layout, training: TrainConfig, path: str | Path
+    model: Component,
+    method: Component,
+    layout: Layout,
+    training: TrainConfig,
+    path: str | Path,
+    task: TaskName = "classification",
 ) -> tuple[ChromeNet, Method]:
     """Make a model and a method with weights by the seed, the same on every device.
 
@@ -274,7 +300,11 @@ def fresh(
     with seeded(derive_seed(training.seed, "init"), torch.device("cpu")):
         try:
             net = create_model(
-                model.name, model.options, n_marks=len(layout.marks), n_bins=layout.n_bins
+                model.name,
+                model.options,
+                n_marks=len(layout.marks),
+                n_bins=layout.n_bins,
+                task=task,
             )
         except ValueError as error:
             raise MismatchError(str(error), path=path) from error
@@ -283,12 +313,12 @@ def fresh(
 
 def tensors(
     x: NDArray[np.float32],
-    label: NDArray[np.int8],
+    label: NDArray[Any],
     rows: NDArray[np.bool_],
     device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return signal (genes, marks, bins) and labels (genes,) of some rows on a device."""
     return (
         torch.from_numpy(x[rows]).to(device),
-        torch.from_numpy(label[rows].astype(np.int64)).to(device),
+        label_tensor(label[rows]).to(device),
     )

@@ -79,7 +79,7 @@ def test_all_models_are_each_there_once() -> None:
     names = all_models()
     assert "attentivechrome" in names
     assert "attentivechrome.lstm_alpha_beta" not in names
-    assert set(names) | {"attentivechrome.lstm_alpha_beta"} == set(MODELS.names())
+    assert set(names) | {"attentivechrome.lstm_alpha_beta"} == set(MODELS.names("classification"))
 
 
 def test_files_and_sheets_name_cell_types(make_file: MakeFile, tmp_path: Path) -> None:

@@ -26,13 +26,16 @@ from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ClassicalNet, Labelled
 from chromemodel.models.trees import TreeNet
+from chromemodel.tasks import CLASSIFICATION
 from chromemodel.train.checkpoint import read_run
-from chromemodel.train.loop import high_probability, predict_logits
+from chromemodel.train.loop import predict_logits
 from chromemodel.train.single import train_model
 from chromeprep.errors import ChromeError, RunError
 
 MakeFile = Callable[..., Path]
-CLASSICAL = [entry.name for entry in MODELS if entry.fitter == "scikit-learn"]
+CLASSICAL = [
+    name for name in MODELS.names("classification") if MODELS.entry(name).fitter != "torch"
+]
 TREES = {"random_forest": {"trees": 20}, "gradient_boosting": {"trees": 30}}
 
 
@@ -53,7 +56,7 @@ def fitted(name: str, **options: object) -> tuple[ClassicalNet, Labelled, Labell
 
 
 def asked(model: ClassicalNet, signal: NDArray[np.float32]) -> NDArray[np.float32]:
-    return high_probability(predict_logits(model, torch.from_numpy(signal))).numpy()
+    return CLASSIFICATION.answer(predict_logits(model, torch.from_numpy(signal))).numpy()
 
 
 @pytest.mark.parametrize(

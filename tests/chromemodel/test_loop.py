@@ -15,6 +15,7 @@ from chromemodel.adapt.source_only import SourceOnly
 from chromemodel.config import TrainConfig
 from chromemodel.models import create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.tasks import Classification
 from chromemodel.train import loop as loop_module
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Fit, FitData, Loop, make_optimizer, predict_logits
@@ -143,7 +144,7 @@ def test_early_stopping_keeps_the_best_epoch(
     stopped: bool,
 ) -> None:
     script = iter(areas)
-    monkeypatch.setattr(loop_module, "auroc", lambda label, probability: next(script))
+    monkeypatch.setattr(Classification, "selection", lambda *_: next(script))
     model = create_model("transferchrome", SMALL, n_marks=2, n_bins=8)
     start = float(model.label[-1].bias[0].detach())  # type: ignore[index,union-attr]
     config = TrainConfig(epochs=6, patience=patience, batch_size=100, weight_decay=0.0)
@@ -161,7 +162,7 @@ def test_without_validation_all_epochs_are_run_and_the_last_is_kept() -> None:
     config = TrainConfig(epochs=5, patience=1, batch_size=100, weight_decay=0.0)
     fit = Loop(model, Scripted(Scripted.Config(), model), genes, config).fit()
     assert (fit.best_epoch, len(fit.history), fit.stopped_early) == (5, 5, False)
-    assert all(math.isnan(row.validation_auroc) for row in fit.history)
+    assert all(math.isnan(row.validation_score) for row in fit.history)
     end = float(model.label[-1].bias[0].detach())  # type: ignore[index,union-attr]
     assert end - start == pytest.approx(5, abs=1e-4)
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from chromemodel.evaluate.baselines import fit_logistic
 from chromemodel.evaluate.calibration import calibration
-from chromemodel.evaluate.metrics import auroc, binary_metrics, call, score_parts
+from chromemodel.evaluate.metrics import auroc, binary_metrics, call
+from chromemodel.tasks import CLASSIFICATION
 from chromeprep.errors import InputError
-from chromeprep.format import ChromeBins
+from chromeprep.format import ChromeBins, GeneTable
 
 MakeBins = Callable[..., ChromeBins]
 
@@ -100,7 +101,9 @@ def test_calibration_keeps_every_gene(
 def test_parts_leave_out_unknown_labels() -> None:
     label = np.array([0, 1, -1, 1, 0], dtype=np.int8)
     parts = np.array(["a", "a", "a", "b", "c"], dtype=object)
-    (score,) = score_parts("m", label, np.linspace(0, 1, 5), parts, ["a", "b"])
+    n = len(label)
+    genes = GeneTable.build(list("vwxyz"), ["1"] * n, [0] * n, [1] * n, ["+"] * n, label=label)
+    (score,) = CLASSIFICATION.score_parts("m", genes, np.linspace(0, 1, 5), parts, ["a", "b"])
     assert (score.model, score.part, score.metrics.genes) == ("m", "a", 2)
     assert score.to_json()["auroc"] == 1.0
 

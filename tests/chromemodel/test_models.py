@@ -80,6 +80,7 @@ BY_HAND = {
     "crnn": conv(1, 32, 3, 3) + conv(32, 32, 3, 3) + lstm(5 * 32, 32) + dense(32, 100, 20, 1),
     "tcn": conv(5, 32, 3) + conv(5, 32, 1) + 11 * conv(32, 32, 3) + dense(32, 2),
     "logistic": 1001,
+    "ridge": 1001,
     "logistic.summed": 6,
     "linear_svm": 1001,
 }  # fmt: skip
@@ -188,7 +189,7 @@ def test_genes_do_not_see_each_other(name: str) -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", MODELS.names("classification"))
 def test_the_same_commands_for_every_model(name: str, make_file: MakeFile, tmp_path: Path) -> None:
     data, run = make_file(n_genes=90, n_bins=16), tmp_path / "run"
     training = replace(MODELS.entry(name).recipe, epochs=1, batch_size=32, threads=1)
@@ -205,7 +206,7 @@ def test_the_same_commands_for_every_model(name: str, make_file: MakeFile, tmp_p
     assert own.model == name
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", MODELS.names("classification"))
 def test_a_model_is_trained_by_its_own_recipe(
     name: str, make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
