@@ -11,6 +11,7 @@ import click
 from chromemodel.adapt import METHODS
 from chromemodel.cli._options import (
     baseline_option,
+    chosen_model,
     chosen_options,
     compute_options,
     force_option,
@@ -26,6 +27,7 @@ from chromemodel.cli._options import (
 )
 from chromemodel.config import Split
 from chromemodel.models import MODELS
+from chromemodel.models.recipes import BEST_METHOD, PAPER_METHOD
 
 if TYPE_CHECKING:
     from chromemodel.cli._report import EpochReporter
@@ -47,10 +49,9 @@ _SPLIT = Split()
 @run_option
 @click.option(
     "--method",
-    default="dann",
-    show_default=True,
     metavar="NAME",
-    help=f"One of: {', '.join(METHODS.names())}.",
+    help=f"One of: {', '.join(METHODS.names())}.  [default: {PAPER_METHOD}; with --recipe best "
+    f"{BEST_METHOD}]",
 )
 @click.option(
     "--method-set",
@@ -90,13 +91,14 @@ def command(
     sources: tuple[str, ...],
     target: str,
     out: str,
-    method: str,
+    method: str | None,
     method_settings: tuple[str, ...],
     domain_weight: str | None,
     domain_schedule: str | None,
     target_fraction: float,
     validation_fraction: float,
-    model: str,
+    recipe: Any,
+    model: str | None,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
     window_bp: int | None,
@@ -116,7 +118,9 @@ def command(
     Both predict every gene of the target; where the target has labels, both are scored on the
     genes that did not adapt.
     """
-    training = training_config(model, values)
+    model = chosen_model(model, recipe)
+    method = method or (BEST_METHOD if recipe == "best" else PAPER_METHOD)
+    training = training_config(model, values, recipe)
     with usage_errors():
         split = Split(
             rule="adapt",

@@ -196,6 +196,13 @@ MODELS.register(
     reference="Friedman 2001, Ann. Stat. 29",
     fitter="scikit-learn",
 )
+MODELS.register(
+    "ensemble",
+    "chromemodel.models.ensemble:Ensemble",
+    summary="logistic regression on all bins and boosted trees on pooled bins",
+    reference="ours; docs/accuracy.md",
+    fitter="scikit-learn",
+)
 
 
 def create_model(name: str, options: Mapping[str, Any], *, n_marks: int, n_bins: int) -> ChromeNet:
