@@ -24,6 +24,7 @@ from chromemodel.config import (
     check_panel,
 )
 from chromemodel.models import MODELS
+from chromemodel.models.recipes import BEST_MODEL, BEST_NETWORK, PAPER_MODEL, Recipe
 from chromemodel.registry import Registry
 from chromemodel.serial import parse_options
 
@@ -150,11 +151,20 @@ task_option = click.option(
 )
 model_options = in_order(
     click.option(
-        "--model",
-        default="transferchrome",
+        "--recipe",
+        type=click.Choice(get_args(Recipe)),
+        default="paper",
         show_default=True,
+        help="What holds where nothing is said: as in the papers, or as is best by the evidence of "
+        "docs/accuracy.md (model "
+        f"{BEST_MODEL['classification']}, of regression {BEST_MODEL['regression']}; for networks "
+        "Adam).",
+    ),
+    click.option(
+        "--model",
         metavar="NAME",
-        help="A model of `chromemodel models`, such as deepchrome or logistic.",
+        help="A model of `chromemodel models`, such as deepchrome or logistic.  "
+        f"[default: {PAPER_MODEL}]",
     ),
     click.option(
         "--set",
@@ -262,8 +272,13 @@ def panel_choice(
     return PanelChoice(panel, tuple(leave_out), relatives)
 
 
-def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:
-    """Make the configuration from a command's parameters: the model's recipe, what is said apart.
+def chosen_model(model: str | None, recipe: Recipe, task: TaskName) -> str:
+    """Return the model that was named, or else the recipe's."""
+    return model or (BEST_MODEL[task] if recipe == "best" else PAPER_MODEL)
+
+
+def training_config(model: str, values: Mapping[str, Any], recipe: Recipe) -> TrainConfig:
+    """Make the configuration from a command's parameters: the recipe, what is said apart.
 
     Raises
     ------
@@ -271,10 +286,11 @@ def training_config(model: str, values: Mapping[str, Any]) -> TrainConfig:
         Where there is no such model, or a value is wrong.
     """
     with usage_errors("--model"):
-        recipe = MODELS.entry(model).recipe
+        entry = MODELS.entry(model)
+    usual = BEST_NETWORK if recipe == "best" and entry.fitter == "torch" else entry.recipe
     said = {name: values[name] for name in TRAINING if values[name] is not None}
     with usage_errors():
-        return replace(recipe, **said, device=values["device"], threads=values["threads"])
+        return replace(usual, **said, device=values["device"], threads=values["threads"])
 
 
 def check_task(

@@ -13,6 +13,7 @@ from chromemodel.adapt import METHODS
 from chromemodel.cli._options import (
     baseline_option,
     check_task,
+    chosen_model,
     chosen_options,
     compute_options,
     force_option,
@@ -31,6 +32,7 @@ from chromemodel.cli._options import (
 from chromemodel.cli._resuming import telling_how_to_resume
 from chromemodel.config import Split
 from chromemodel.models import MODELS
+from chromemodel.models.recipes import BEST_METHOD, PAPER_METHOD
 
 if TYPE_CHECKING:
     from chromemodel.cli._report import EpochReporter
@@ -53,10 +55,9 @@ _SPLIT = Split()
 @task_option
 @click.option(
     "--method",
-    default="dann",
-    show_default=True,
     metavar="NAME",
-    help=f"One of: {', '.join(METHODS.names())}.",
+    help=f"One of: {', '.join(METHODS.names())}.  [default: {PAPER_METHOD}; with --recipe best "
+    f"{BEST_METHOD}]",
 )
 @click.option(
     "--method-set",
@@ -98,13 +99,14 @@ def command(
     target: str,
     out: str,
     task: Any,
-    method: str,
+    method: str | None,
     method_settings: tuple[str, ...],
     domain_weight: str | None,
     domain_schedule: str | None,
     target_fraction: float,
     validation_fraction: float,
-    model: str,
+    recipe: Any,
+    model: str | None,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
     window_bp: int | None,
@@ -125,7 +127,9 @@ def command(
     Both predict every gene of the target; where the target has labels, both are scored on the
     genes that did not adapt.
     """
-    training = training_config(model, values)
+    model = chosen_model(model, recipe, task)
+    method = method or (BEST_METHOD if recipe == "best" else PAPER_METHOD)
+    training = training_config(model, values, recipe)
     with usage_errors():
         split = Split(
             rule="adapt",

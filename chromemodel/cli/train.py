@@ -11,6 +11,7 @@ import click
 from chromemodel.cli._options import (
     baseline_option,
     check_task,
+    chosen_model,
     chosen_options,
     compute_options,
     force_option,
@@ -67,7 +68,8 @@ def command(
     data: str,
     out: str,
     task: Any,
-    model: str,
+    recipe: Any,
+    model: str | None,
     settings: tuple[str, ...],
     marks: tuple[str, ...],
     window_bp: int | None,
@@ -94,7 +96,8 @@ def command(
     named = validation_chromosomes + test_chromosomes
     if split_rule not in (None, "chromosome") and named:
         raise click.UsageError(f"--split {split_rule} has no chromosomes to name")
-    training = training_config(model, values)
+    model = chosen_model(model, recipe, task)
+    training = training_config(model, values, recipe)
     with usage_errors():
         split = Split(
             rule=split_rule or ("chromosome" if named else "thirds"),

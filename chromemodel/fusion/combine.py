@@ -1,6 +1,6 @@
 """How do the marks' and the panel's word become one probability, and when is it uncertain?
 
-Stacking (Wolpert 1992) of two logits, which is Platt's scaling (Platt 1999) with a second input.
+Stacking (Wolpert 1992) of logits, which is Platt's scaling (Platt 1999) with more inputs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chromemodel.evaluate.subsets import rows_in
 from chromemodel.fusion.features import PanelModel, panel_features
+from chromemodel.fusion.resemblance import resemble
 from chromeprep.errors import InputError
 from chromeprep.format import GeneTable, Panel
 
@@ -24,6 +25,37 @@ EDGE = 1e-6
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What each logit counts.
+
+    Attributes
+    ----------
+    intercept
+        Of the logit of all together.
+    marks, panel
+        Weight of the marks' logit, and of the panel's.
+    resemblance
+        Weight of what the cell types that the marks are like say; 0 where they are not asked.
+    """
+
+    intercept: float
+    marks: float
+    panel: float
+    resemblance: float = 0.0
+
+    def logit(
+        self, marks: NDArray[Any], panel: NDArray[Any], resembled: NDArray[Any] | float = 0.0
+    ) -> NDArray[np.float64]:
+        """Return the logit (genes,) of all together."""
+        return np.asarray(
+            self.intercept
+            + self.marks * marks
+            + self.panel * panel
+            + self.resemblance * np.asarray(resembled)
+        )
+
+
+@dataclass(frozen=True)
 class Fusion:
     """All that turns the marks' probability and a panel into one probability.
 
@@ -31,8 +63,10 @@ class Fusion:
     ----------
     panel
         The panel's own model.
-    intercept, marks_weight, panel_weight
-        The logit is the intercept and both logits by their weights.
+    two
+        Weights of marks and panel, for files of too few genes to tell what they are like.
+    three
+        Weights with the resemblance; None where it was fitted to too few genes.
     expected, expected_slope
         The marks' logit that the panel's logit lets one expect, intercept and slope: by it the
         marks' logits of another file are centred (`offset_of`).
@@ -44,9 +78,8 @@ class Fusion:
     """
 
     panel: PanelModel
-    intercept: float
-    marks_weight: float
-    panel_weight: float
+    two: Weights
+    three: Weights | None
     expected: float
     expected_slope: float
     confidence: float | None
@@ -66,17 +99,25 @@ class Fusion:
             Of the file.
         """
         rows = rows_in(panel, genes)
-        said = self.panel.logit(panel_features(panel.summary))[rows.row]
-        centred = logit(marks) - self.offset_of(logit(marks)[rows.found], said[rows.found])
-        both = self.intercept + self.marks_weight * centred + self.panel_weight * said
+        known = rows.row[rows.found]
+        said = self.panel.logit(panel_features(panel.summary))[known]
+        centred = logit(marks)[rows.found]
+        centred = centred - self.offset_of(centred, said)
         alone = np.asarray(marks, dtype=np.float32)
-        probability = np.where(rows.found, sigmoid(both), alone).astype(np.float32)
+        found = None if self.three is None else resemble(centred, np.log1p(panel.expression[known]))
+        if self.three is None or found is None:
+            both = self.two.logit(centred, said)
+        else:
+            both = self.three.logit(centred, said, found.logit)
+        probability, by_panel = alone.copy(), np.full(len(alone), np.nan, dtype=np.float32)
+        probability[rows.found], by_panel[rows.found] = sigmoid(both), sigmoid(said)
         bounds = np.where(rows.found, _bound(self.confidence), _bound(self.marks_confidence))
         return Told(
             probability=probability,
             marks=alone,
-            panel=np.where(rows.found, sigmoid(said), np.nan).astype(np.float32),
+            panel=by_panel,
             uncertain=confidence_of(probability) < bounds,
+            like=() if found is None else tuple(found.nearest(panel)),
         )
 
     def offset_of(self, marks: NDArray[np.float64], panel: NDArray[np.float64]) -> float:
@@ -100,12 +141,16 @@ class Told(NamedTuple):
         Of each alone; ``panel`` is NaN where it does not know the gene.
     uncertain
         Whether the call is not to be relied on.
+    like
+        The cell types that this one is most like by its marks, and how much (correlation);
+        none where that was not asked.
     """
 
     probability: NDArray[np.float32]
     marks: NDArray[np.float32]
     panel: NDArray[np.float32]
     uncertain: NDArray[np.bool_]
+    like: tuple[tuple[str, float], ...] = ()
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -134,8 +179,6 @@ def fit_fusion(
     InputError
         Where the panel does not know genes of both classes among them.
     """
-    from sklearn.linear_model import LogisticRegression
-
     rows = rows_in(panel, genes)
     label = genes.label[rows.found]
     if len(np.unique(label)) < 2:
@@ -146,23 +189,42 @@ def fit_fusion(
             hint="are the panel's genes of the same species, named alike (--expression-ids)? "
             "Else hold out more genes",
         )
-    said = model.logit(panel_features(panel.summary))[rows.row[rows.found]]
-    both = np.column_stack([logit(marks[rows.found]), said])
-    middle, spread = both.mean(axis=0), both.var(axis=0)
-    covariance = np.mean((both[:, 0] - middle[0]) * (both[:, 1] - middle[1]))
-    slope = covariance / spread[1] if spread[1] > 0 else 0.0
-    found = LogisticRegression(max_iter=1000).fit(both, label)
+    known = rows.row[rows.found]
+    said = model.logit(panel_features(panel.summary))[known]
+    own = logit(marks[rows.found])
+    slope, expected = _line(said, own)
+    two = _weights(np.column_stack([own, said]), label)
+    resembled = resemble(own, np.log1p(panel.expression[known]))
+    three = None
+    both = two.logit(own, said)
+    if resembled is not None:
+        three = _weights(np.column_stack([own, said, resembled.logit]), label)
+        both = three.logit(own, said, resembled.logit)
     return Fusion(
         panel=model,
-        intercept=float(found.intercept_[0]),
-        marks_weight=float(found.coef_[0, 0]),
-        panel_weight=float(found.coef_[0, 1]),
-        expected=float(middle[0] - slope * middle[1]),
-        expected_slope=float(slope),
-        confidence=least_confidence(label, found.predict_proba(both)[:, 1]),
+        two=two,
+        three=three,
+        expected=expected,
+        expected_slope=slope,
+        confidence=least_confidence(label, sigmoid(both)),
         marks_confidence=least_confidence(genes.label, marks),
         genes=len(label),
     )
+
+
+def _weights(logits: NDArray[np.float64], label: NDArray[Any]) -> Weights:
+    """Fit the weights of logits (genes, 2 or 3) in the order of `Weights`."""
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(max_iter=1000).fit(logits, label)
+    return Weights(float(found.intercept_[0]), *map(float, found.coef_[0]))
+
+
+def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return slope and intercept of the least-squares line; a flat one where x does not vary."""
+    spread = x.var()
+    slope = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 0 else 0.0
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def least_confidence(

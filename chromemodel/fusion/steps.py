@@ -95,7 +95,11 @@ def fuse(
     panel = beside.speakers.panel
     fusion = fit_fusion(beside.model, panel, held_out, held_out_marks, path)
     told = fusion.tell(marks, panel, tested.genes)
-    notes = (_fit_words(fused_name(name), fusion), _uncertain_words(name, told, tested))
+    notes = (
+        _fit_words(fused_name(name), fusion),
+        *like_words(told),
+        _uncertain_words(name, told, tested),
+    )
     return Fused(fusion, told, panel_scores(name, told, panel, tested), notes)
 
 
@@ -161,6 +165,21 @@ def known_words(speakers: Speakers, tested: Tested) -> str:
     return words + (f"; {scored - known:,} by the marks alone" if scored > known else "")
 
 
+def like_words(told: Told) -> tuple[str, ...]:
+    """Say which cell types of the panel a file is most like, where that was asked.
+
+    Examples
+    --------
+    >>> one = np.zeros(1)
+    >>> like_words(Told(one, one, one, one > 0, (("E062", 0.61), ("E047", 0.25))))
+    ('panel: by its marks it is most like E062 (0.61), E047 (0.25)',)
+    """
+    if not told.like:
+        return ()
+    named = ", ".join(f"{name} ({correlation:.2f})" for name, correlation in told.like)
+    return (f"panel: by its marks it is most like {named}",)
+
+
 def _uncertain_words(name: str, told: Told, tested: Tested) -> str:
     share = told.uncertain[tested.rows].mean()
     return (
@@ -170,9 +189,11 @@ def _uncertain_words(name: str, told: Told, tested: Tested) -> str:
 
 
 def _fit_words(name: str, fusion: Fusion) -> str:
+    weights = fusion.three or fusion.two
+    like = f" + {weights.resemblance:.2f} cell types it is like" if fusion.three else ""
     return (
-        f"{name}: logit = {fusion.intercept:.2f} + {fusion.marks_weight:.2f} marks + "
-        f"{fusion.panel_weight:.2f} panel, fitted to and so calibrated on {fusion.genes:,} "
+        f"{name}: logit = {weights.intercept:.2f} + {weights.marks:.2f} marks + "
+        f"{weights.panel:.2f} panel{like}, fitted to and so calibrated on {fusion.genes:,} "
         "validation genes of the source, which fitted no weight of the marks' model (they may have "
         "chosen its epoch or penalty)"
     )

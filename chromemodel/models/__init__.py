@@ -210,6 +210,13 @@ MODELS.register(
     fitter="scikit-learn",
     tasks=("regression",),
 )
+MODELS.register(
+    "ensemble",
+    "chromemodel.models.ensemble:Ensemble",
+    summary="logistic regression on all bins and boosted trees on pooled bins",
+    reference="ours; docs/accuracy.md",
+    fitter="scikit-learn",
+)
 
 
 def create_model(
