@@ -14,8 +14,9 @@ Other splits have other test genes, so their differences are of the genes too. L
 ``--uncovered`` (the calls have no gaps), ``--target-fraction`` (other test genes), ``pool`` and
 ``dense_kernels`` (they change more than their point).
 
-Adversarial training may diverge, and differences between diverged runs tell nothing: so the run
-without adaptation, ``adapt-not``, stands beside the others.
+Adversarial training may diverge, and differences between such runs tell nothing: so the run
+without adaptation, ``adapt-not``, stands beside the others. A run whose loss is no longer a number
+has no score.
 
     CHROME_REAL_DATA=… python -m benchmarks.ambiguities -o results
 """
@@ -31,7 +32,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from benchmarks.arguments import parser
-from benchmarks.running import Run, bin_calls, bin_pilot, make_runs, spread
+from benchmarks.running import Run, bin_calls, bin_pilot, diverged, make_runs, spread
 
 SOURCE, TARGET = "E116", "E003"
 BASE, ADAPT, SINUSOIDAL = "base", "adapt", "position-sinusoidal"
@@ -165,7 +166,7 @@ def main() -> None:
         for seed in arguments.seeds
     }
     make_runs(runs.values(), arguments.processes)
-    scores = [read_score(one, seed, run) for (one, seed), run in runs.items()]
+    scores = [read_score(one, seed, run) for (one, seed), run in runs.items() if not diverged(run)]
     with (folder / "ambiguities.tsv").open("w", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         writer.writerow(Score._fields)
@@ -209,6 +210,8 @@ def read_score(one: Setting, seed: int, run: Run) -> Score:
 def table(settings: Sequence[Setting], scores: Sequence[Score]) -> str:
     """Return AUROC and the paired difference, mean ± deviation over seeds, as Markdown.
 
+    Runs that diverged have no score; the number of seeds tells how many have one.
+
     Examples
     --------
     >>> two = [Setting("base", "the base", against=""), Setting("a", "b")]
@@ -225,9 +228,11 @@ def table(settings: Sequence[Setting], scores: Sequence[Score]) -> str:
     for one in settings:
         here = of[one.name]
         before = {score.seed: score.auroc for score in of.get(one.against, ())}
-        difference = ""
-        if one.against:
-            difference = spread([score.auroc - before[score.seed] for score in here], "+")
+        if not here:
+            lines.append(f"| {one.point} | {one.name} | 0 | diverged | {one.against} | | |")
+            continue
+        both = [score.auroc - before[score.seed] for score in here if score.seed in before]
+        difference = spread(both, "+") if both else ""
         cells = (
             one.point, one.name, str(len(here)), spread([score.auroc for score in here]),
             one.against, difference, f"{mean(score.best_epoch for score in here):.1f}",

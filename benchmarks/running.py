@@ -24,17 +24,36 @@ class Run(NamedTuple):
     arguments: tuple[str, ...]
 
 
+DIVERGED = "training diverged"
+
+
 def make_runs(runs: Iterable[Run], processes: int) -> None:
-    """Make the runs whose folders are not there, some at a time; a folder is there when done."""
+    """Make the runs whose folders are not there, some at a time; a folder is there when done.
+
+    One that diverges leaves a file beside its folder that says so, and is not made again.
+    """
     with ThreadPoolExecutor(processes) as pool:
         list(pool.map(_make, runs))
 
 
+def diverged(run: Run) -> bool:
+    """Return whether a run has diverged."""
+    return _said(run).exists()
+
+
+def _said(run: Run) -> Path:
+    return run.folder.with_name(f"{run.folder.name}.diverged")
+
+
 def _make(run: Run) -> None:
-    if run.folder.exists():
+    if run.folder.exists() or diverged(run):
         return
     start = time.perf_counter()
-    call("chromemodel", *run.arguments, "--threads=1", "-o", str(run.folder))
+    done = tried("chromemodel", *run.arguments, "--threads=1", "--force", "-o", str(run.folder))
+    if done.returncode and DIVERGED in done.stderr:
+        _said(run).write_text(done.stderr, encoding="utf-8")
+    elif done.returncode:
+        sys.exit(f"{run.folder}: {done.stderr}")
     print(f"{run.folder}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
 
 
@@ -87,9 +106,14 @@ def annotation(data: Path) -> list[str]:
 
 def call(program: str, *arguments: str) -> None:
     """Run one of our commands and stop with its message where it fails."""
-    done = subprocess.run([str(SCRIPTS / program), *arguments], capture_output=True, text=True)
+    done = tried(program, *arguments)
     if done.returncode:
         sys.exit(f"{program} {' '.join(arguments)}\n{done.stderr}")
+
+
+def tried(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of our commands, however it ends."""
+    return subprocess.run([str(SCRIPTS / program), *arguments], capture_output=True, text=True)
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
