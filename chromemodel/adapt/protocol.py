@@ -307,8 +307,8 @@ def adapt_model(
         scores, fusion = score(one.name, answer), None
         if beside is not None and near_answer is not None:
             fused = fuse(
-                beside, one.name, genes_near.take(validation), near_answer, tested,
-                answer, sources[0],
+                beside, one.name, genes_near.take(validation), near_answer,
+                genes_near.take(train | validation), tested, answer, sources[0],
             )  # fmt: skip
             fusion, told, scores = fused.fusion, (*told, *fused.notes), scores + fused.scores
             predictions = Predictions(far.genes, fused.told.probability, halves, fused.told)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chromemodel.evaluate.subsets import rows_in
 from chromemodel.fusion.features import PanelModel, panel_features
-from chromemodel.fusion.resemblance import resemble
+from chromemodel.fusion.resemblance import FEWEST_GENES, resemble
 from chromeprep.errors import InputError
 from chromeprep.format import GeneTable, Panel
 
@@ -68,8 +68,8 @@ class Fusion:
     three
         Weights with the resemblance; None where it was fitted to too few genes.
     expected, expected_slope
-        The marks' logit that the panel's logit lets one expect, intercept and slope: by it the
-        marks' logits of another file are centred (`offset_of`).
+        The logit of being high that the panel's logit alone lets one expect, intercept and slope:
+        they tell how many genes of another file are high (`expected_share`).
     confidence, marks_confidence
         A gene is uncertain where the larger of its probability and one minus that is below:
         of genes that the panel knows, and of the others. None: all of them are uncertain.
@@ -101,14 +101,15 @@ class Fusion:
         rows = rows_in(panel, genes)
         known = rows.row[rows.found]
         said = self.panel.logit(panel_features(panel.summary))[known]
-        centred = logit(marks)[rows.found]
-        centred = centred - self.offset_of(centred, said)
+        own = logit(marks)[rows.found]
         alone = np.asarray(marks, dtype=np.float32)
-        found = None if self.three is None else resemble(centred, np.log1p(panel.expression[known]))
+        found = None if self.three is None else resemble(own, np.log1p(panel.expression[known]))
         if self.three is None or found is None:
-            both = self.two.logit(centred, said)
+            both = self.two.logit(own, said)
         else:
-            both = self.three.logit(centred, said, found.logit)
+            both = self.three.logit(own, said, found.logit)
+        if len(both) >= FEWEST_GENES:
+            both = both + shift(both, self.expected_share(said))
         probability, by_panel = alone.copy(), np.full(len(alone), np.nan, dtype=np.float32)
         probability[rows.found], by_panel[rows.found] = sigmoid(both), sigmoid(said)
         bounds = np.where(rows.found, _bound(self.confidence), _bound(self.marks_confidence))
@@ -120,14 +121,9 @@ class Fusion:
             like=() if found is None else tuple(found.nearest(panel)),
         )
 
-    def offset_of(self, marks: NDArray[np.float64], panel: NDArray[np.float64]) -> float:
-        """Return how much more the marks' logits of a file are than the panel lets one expect.
-
-        Carried to another cell type a model of the marks is often too sure of one side for all
-        genes alike. Both logits have shape (genes,); of no genes it is 0.
-        """
-        expected = self.expected + self.expected_slope * panel
-        return float(np.mean(marks - expected)) if len(marks) else 0.0
+    def expected_share(self, panel: NDArray[np.float64]) -> float:
+        """Return the share of high genes among those of which the panel says so, (genes,)."""
+        return float(sigmoid(self.expected + self.expected_slope * panel).mean())
 
 
 class Told(NamedTuple):
@@ -159,7 +155,12 @@ class Told(NamedTuple):
 
 
 def fit_fusion(
-    model: PanelModel, panel: Panel, genes: GeneTable, marks: NDArray[Any], path: str | Path
+    model: PanelModel,
+    panel: Panel,
+    genes: GeneTable,
+    marks: NDArray[Any],
+    seen: GeneTable,
+    path: str | Path,
 ) -> Fusion:
     """Fit weights and bounds to genes that did not train the model of the marks.
 
@@ -171,6 +172,8 @@ def fit_fusion(
         Labelled validation genes of the source.
     marks
         Shape (genes,): the probability of the model of the marks for them.
+    seen
+        All labelled genes of the source but those of the test, which tell the share of high ones.
     path
         Of the source, for errors.
 
@@ -192,7 +195,7 @@ def fit_fusion(
     known = rows.row[rows.found]
     said = model.logit(panel_features(panel.summary))[known]
     own = logit(marks[rows.found])
-    slope, expected = _line(said, own)
+    expected, slope = _expectation(model, panel, seen)
     two = _weights(np.column_stack([own, said]), label)
     resembled = resemble(own, np.log1p(panel.expression[known]))
     three = None
@@ -220,11 +223,34 @@ def _weights(logits: NDArray[np.float64], label: NDArray[Any]) -> Weights:
     return Weights(float(found.intercept_[0]), *map(float, found.coef_[0]))
 
 
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and intercept of the least-squares line; a flat one where x does not vary."""
-    spread = x.var()
-    slope = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 0 else 0.0
-    return slope, float(y.mean() - slope * x.mean())
+def _expectation(model: PanelModel, panel: Panel, genes: GeneTable) -> tuple[float, float]:
+    """Fit the logit of being high to the panel's alone; return intercept and slope."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = rows_in(panel, genes)
+    said = model.logit(panel_features(panel.summary))[rows.row[rows.found]]
+    found = LogisticRegression(max_iter=1000).fit(said[:, None], genes.label[rows.found])
+    return float(found.intercept_[0]), float(found.coef_[0, 0])
+
+
+def shift(logits: NDArray[np.float64], share: float) -> float:
+    """Return what to add to logits (genes,) so that their mean probability is a share.
+
+    Carried to another cell type a model is often too sure of one side for all genes alike. How many
+    are high is known without a label: labels are cut at the median (Saerens et al. 2002 mend
+    probabilities by such a share). Shares are kept off 0 and 1 by one gene.
+
+    Examples
+    --------
+    >>> round(shift(np.array([2.0, 2.0, 2.0]), 0.5), 6)
+    -2.0
+    """
+    from scipy.optimize import brentq
+
+    edge = 1 / (len(logits) + 1)
+    wanted = min(max(share, edge), 1 - edge)
+    reach = float(np.abs(logits).max()) - np.log(edge) + 1
+    return float(brentq(lambda c: float(sigmoid(logits + c).mean()) - wanted, -reach, reach))
 
 
 def least_confidence(

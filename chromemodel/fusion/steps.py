@@ -67,6 +67,7 @@ def fuse(
     name: str,
     held_out: GeneTable,
     held_out_marks: NDArray[Any],
+    seen: GeneTable,
     tested: Tested,
     marks: NDArray[Any],
     path: str | Path,
@@ -81,6 +82,8 @@ def fuse(
         Of the model of the marks.
     held_out, held_out_marks
         Labelled genes of the source that did not train it, and its probability (genes,) for them.
+    seen
+        All labelled genes of the source but those of the test.
     tested, marks
         The file to predict, and its probability (genes,) for all of its genes. Labels are looked
         at for the scores alone.
@@ -93,7 +96,7 @@ def fuse(
         As `fit_fusion`.
     """
     panel = beside.speakers.panel
-    fusion = fit_fusion(beside.model, panel, held_out, held_out_marks, path)
+    fusion = fit_fusion(beside.model, panel, held_out, held_out_marks, seen, path)
     told = fusion.tell(marks, panel, tested.genes)
     notes = (
         _fit_words(fused_name(name), fusion),

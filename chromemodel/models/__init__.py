@@ -216,6 +216,7 @@ MODELS.register(
     summary="logistic regression on all bins and boosted trees on pooled bins",
     reference="ours; docs/accuracy.md",
     fitter="scikit-learn",
+    tasks=("classification",),
 )
 
 

@@ -226,7 +226,10 @@ class Checkpoint:
 
 def data_digest(data: FitData) -> str:
     """Return a digest of the tensors of a fit: signal, labels, and which genes are which."""
-    return digest_of({name: value for name, value in data._asdict().items() if value is not None})
+    tensors = {
+        name: value for name, value in data._asdict().items() if isinstance(value, torch.Tensor)
+    }
+    return digest_of(tensors)
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -231,7 +231,10 @@ def train_model(
     if beside is not None:
         tested = Tested(signals.genes, known & (parts == TEST), TEST)
         held = rows[VALIDATION]
-        fused = fuse(beside, model, signals.genes.take(held), answer[held], tested, answer, data)
+        fused = fuse(
+            beside, model, signals.genes.take(held), answer[held],
+            signals.genes.take(rows[TRAIN] | held), tested, answer, data,
+        )  # fmt: skip
         scores += fused.scores + trivial_scores(beside.speakers.panel, tested)
         notes += (*beside.words(tested), *fused.notes)
         fusion = fused.fusion

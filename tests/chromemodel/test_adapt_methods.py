@@ -141,7 +141,7 @@ def test_certain_genes_count_up_to_twice() -> None:
 
 @pytest.mark.parametrize("name", METHODS.names())
 def test_the_target_reaches_the_loss_by_its_signal_alone(name: str) -> None:
-    assert Batch._fields == ("x", "y", "target")
+    assert Batch._fields == ("x", "y", "target", "task")
     torch.manual_seed(0)
     model = create_model("transferchrome", model_of(name), n_marks=2, n_bins=8).train()
     method = create_method(name, EAGER.get(name, {}), model)

@@ -21,7 +21,7 @@ from chromemodel.evaluate.compare import compare_runs
 from chromemodel.evaluate.metrics import auroc
 from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
-from chromemodel.fusion.combine import Fusion, fit_fusion, least_confidence, logit, sigmoid
+from chromemodel.fusion.combine import Fusion, fit_fusion, least_confidence, logit, shift, sigmoid
 from chromemodel.fusion.features import PanelModel, fit_panel_model, panel_features
 from chromemodel.fusion.speakers import open_speakers, panel_digest, speakers_for
 from chromemodel.fusion.steps import mean_rank
@@ -162,7 +162,9 @@ def test_the_better_evidence_wins(known: float, strength: float, least: float, m
     genes, marks = halves(whole, strength)
     others = whole.without(["A", "A2", "B"])
     fit, test = np.arange(len(genes)) % 2 == 0, np.arange(len(genes)) % 2 == 1
-    fusion = fit_fusion(fit_panel_model(others), others, genes.take(fit), marks[fit], "s.h5")
+    fusion = fit_fusion(
+        fit_panel_model(others), others, genes.take(fit), marks[fit], genes.take(fit), "s.h5"
+    )
     told = fusion.tell(marks[test], others, genes.take(test))
     area = auroc(genes.label[test], told.probability)
     alone = auroc(genes.label[test], told.marks)
@@ -178,7 +180,7 @@ def test_marks_that_lean_to_one_side_are_centred() -> None:
     genes, marks = halves(whole, 2)
     others = whole.without(["A", "A2", "B"])
     model = fit_panel_model(others)
-    fusion = fit_fusion(model, others, genes, marks, "s.h5")
+    fusion = fit_fusion(model, others, genes, marks, genes, "s.h5")
     leaning = sigmoid(logit(marks) + 3)
     told = fusion.tell(leaning, others, genes)
     straight = fusion.tell(marks, others, genes)
@@ -193,7 +195,7 @@ def test_marks_that_lean_to_one_side_are_centred() -> None:
 def test_validation_genes_must_be_in_the_panel(panel: Panel) -> None:
     genes = GeneTable.build(["x", "y"], ["1"] * 2, [0] * 2, [1] * 2, ["+"] * 2, label=[0, 1])
     with pytest.raises(InputError, match="0 of 2 labelled validation genes are in the panel"):
-        fit_fusion(fit_panel_model(panel), panel, genes, np.array([0.1, 0.9]), "s.h5")
+        fit_fusion(fit_panel_model(panel), panel, genes, np.array([0.1, 0.9]), genes, "s.h5")
 
 
 def test_mean_rank_is_half_where_nothing_is_known(panel: Panel) -> None:
@@ -281,15 +283,20 @@ def test_an_adapted_run_tells_how_much_each_said(adapted: Adapted, tmp_path: Pat
     inner = rows[:-LACKING]
     assert all(row["panel_probability"] for row in inner)
     assert any(row["probability"] != row["marks_probability"] for row in inner)
-    assert {row["uncertain"] for row in inner} == {"0", "1"}
     weights = read_fusion(tmp_path / "run")
+    for row in inner:
+        sure = max(float(row["probability"]), 1 - float(row["probability"]))
+        if abs(sure - weights.confidence) > 1e-4:
+            assert row["uncertain"] == str(int(sure < weights.confidence))
     marks, said = (
         logit(np.array([row[f"{one}_probability"] for row in inner], dtype=float))
         for one in ("marks", "panel")
     )
-    marks = marks - weights.offset_of(marks, said)
     assert weights.three is None  # too few genes
     both = weights.two.logit(marks, said)
+    share = sigmoid(both).mean()
+    both = both + shift(both, float(np.mean([float(row["probability"]) for row in inner])))
+    assert abs(sigmoid(both).mean() - share) > 1e-3  # it was of another file
     written = [float(row["probability"]) for row in inner]
     np.testing.assert_allclose(sigmoid(both), written, atol=1e-4)
 

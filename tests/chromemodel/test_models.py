@@ -84,7 +84,7 @@ BY_HAND = {
     "logistic.summed": 6,
     "linear_svm": 1001,
 }  # fmt: skip
-TREES = ("random_forest", "gradient_boosting")
+TREES = ("random_forest", "gradient_boosting", "ensemble")
 
 
 def size(model: ChromeNet) -> int:
