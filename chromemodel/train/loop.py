@@ -21,7 +21,7 @@ from chromemodel.train.device import derive_seed, seeded
 from chromemodel.train.marks import drop_marks
 from chromeprep.errors import ChromeError
 
-PREDICTION_BATCH = 512
+PREDICTION_BATCH = 64
 
 
 class FitData(NamedTuple):
@@ -204,12 +204,17 @@ def make_optimizer(
     parameters: list[torch.nn.Parameter], config: TrainConfig
 ) -> torch.optim.Optimizer:
     """Make the optimizer that a configuration names; ``momentum`` is for ``sgd``."""
+    fused = all(parameter.device.type == "cpu" for parameter in parameters)
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=fused,
         )
     adam = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    return adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
 def predict_logits(model: ChromeNet, x: Tensor) -> Tensor:
