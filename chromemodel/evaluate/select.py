@@ -29,7 +29,7 @@ from chromemodel.models.base import ChromeNet
 from chromemodel.tasks import CLASSIFICATION, check_classifies
 from chromemodel.train.checkpoint import Run, read_run
 from chromemodel.train.device import computing, pick_device
-from chromemodel.train.loop import PREDICTION_BATCH
+from chromemodel.train.loop import prediction_batch
 from chromemodel.train.memory import in_halves
 from chromeprep.errors import MismatchError, RunError
 
@@ -186,7 +186,7 @@ def embed(
                 probability.append(CLASSIFICATION.answer(model.classify(found)).cpu().numpy())
         return np.concatenate(features), np.concatenate(probability)
 
-    return in_halves(work, PREDICTION_BATCH, "prediction")
+    return in_halves(work, prediction_batch(device), "prediction")
 
 
 def _values(

@@ -10,18 +10,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from chromemodel.models import cpu
+
 Position = Literal["distance", "signed", "sinusoidal", "none"]
 
 
 class Dropout(nn.Dropout):
-    """torch's dropout, with masks from uniform numbers: on a CPU a third of its time."""
+    """torch's dropout, with random numbers that cost a CPU less time."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return values set to 0 with probability p, the others divided by 1 - p, in training."""
         if not self.training or not self.p:
             return input
-        kept = (torch.rand_like(input) >= self.p).to(input.dtype).mul_(1 / (1 - self.p))
-        return input * kept
+        if cpu.is_plain_cpu(input):
+            return input * cpu.dropout_factors(input, self.p)
+        return input * (torch.rand_like(input) >= self.p).to(input.dtype).mul_(1 / (1 - self.p))
 
 
 class ConvLayer(nn.Module):
@@ -63,11 +66,17 @@ class ConvLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (genes, kernels, bins)."""
         if self.relu_first:
-            out = self.conv(torch.relu(self.norm(x)))
+            out = self._convolve(torch.relu(self.norm(x)))
         else:
-            out = torch.relu(self.norm(self.conv(x)))
+            out = torch.relu(self.norm(self._convolve(x)))
         dropped: Tensor = self.dropout(out)
         return dropped
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        if cpu.is_plain_cpu(x):
+            return cpu.convolve(cpu.channels_last(x), self.conv.weight, self.conv.bias)
+        out: Tensor = self.conv(x)
+        return out
 
 
 class DenseBlock(nn.Module):
@@ -107,7 +116,7 @@ class DenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (genes, out_channels, bins)."""
         for layer in self.layers:
-            x = torch.cat([x, layer(x)], dim=1)
+            x = join_channels([x, layer(x)])
         return x
 
 
@@ -143,8 +152,32 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (genes, channels, positions), as the input."""
-        out: Tensor = self.value(x) @ self.attention(x).transpose(1, 2)
+        if cpu.is_plain_cpu(x):
+            x = cpu.channels_last(x)
+            out = cpu.attend(x, self.query, self.key, self.value, self.factor)
+        else:
+            out = self.value(x) @ self.attention(x).transpose(1, 2)
         return x + out if self.residual else out
+
+
+class MaxPool(nn.MaxPool1d):
+    """Maximum of `width` bins; an odd last bin is a position of its own and not cut off."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, ceil_mode=True)
+        self.width = width
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (genes, channels, positions)."""
+        if cpu.is_plain_cpu(input):
+            return cpu.max_pool(input, self.width)
+        out: Tensor = super().forward(input)
+        return out
+
+
+def join_channels(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate (genes, channels, bins) along the channels."""
+    return cpu.concatenate(parts) if cpu.is_plain_cpu(parts[0]) else torch.cat([*parts], dim=1)
 
 
 def position_channels(rule: Position, n_bins: int, pool: int, channels: int = 16) -> Tensor:

@@ -15,8 +15,10 @@ from chromemodel.models.base import ChromeNet
 from chromemodel.models.blocks import (
     ConvLayer,
     DenseBlock,
+    MaxPool,
     Position,
     SelfAttention,
+    join_channels,
     linear_layers,
     position_channels,
 )
@@ -151,8 +153,7 @@ class TransferChrome(ChromeNet):
         self.further = nn.Sequential(
             *(convolution(config.kernels) for _ in range(config.convolutions - 1))
         )
-        # ceil_mode: an odd last bin is a position of its own and not cut off.
-        self.pool = nn.MaxPool1d(config.pool, ceil_mode=True)
+        self.pool = MaxPool(config.pool)
         positions = position_channels(
             config.position, n_bins, config.pool, config.position_channels
         )
@@ -172,7 +173,7 @@ class TransferChrome(ChromeNet):
     def features(self, x: Tensor) -> Tensor:
         """Return (genes, features)."""
         x = self.pool(self.further(self.conv(self.dense(x))))
-        x = torch.cat([x, self.positions.expand(x.shape[0], -1, -1)], dim=1)
+        x = join_channels([x, self.positions.expand(x.shape[0], -1, -1)])
         out: Tensor = self.project(self.attention(x).flatten(1))
         return torch.relu(out) if self.config.feature_relu else out
 

@@ -7,8 +7,12 @@ were after each block.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
+import sys
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
 import torch
 
@@ -85,17 +89,25 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def computing(threads: int | None) -> Iterator[None]:
     """Inside the block torch uses this many threads (None: its default), cuDNN repeatable ways.
 
+    On some CPUs products of float32 matrices go to oneDNN: `onednn_multiplies_float32`. Freed
+    memory stays with the process, also after the block: `keep_freed_memory`.
+
     Raises
     ------
     ChromeError
         Where memory runs out, with no smaller batch to try.
     """
+    keep_freed_memory()
     before = torch.get_num_threads()
+    products: Any = getattr(torch.backends.mkldnn, "matmul", None)  # since torch 2.9
+    precision = getattr(products, "fp32_precision", None)
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
         if threads is not None:
             torch.set_num_threads(threads)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        if precision is not None and onednn_multiplies_float32():
+            products.fp32_precision = "bf16"
         yield
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
@@ -104,5 +116,32 @@ def computing(threads: int | None) -> Iterator[None]:
             f"out of memory: {error}", hint="use --device cpu, or narrower windows (--window-bp)"
         ) from error
     finally:
+        if precision is not None:
+            products.fp32_precision = precision
         torch.set_num_threads(before)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
+
+
+def onednn_multiplies_float32() -> bool:
+    """Return whether oneDNN keeps float32 where torch allows it bfloat16 within a product.
+
+    torch multiplies float32 matrices by MKL, which on processors that are not Intel's leaves half
+    of AVX-512 unused, and by oneDNN only where it may round to bfloat16. Without AMX oneDNN has
+    nothing faster for that than its float32, and does not round.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability == "AVX512" and not torch.cpu._is_amx_tile_supported()
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 1 GiB of freed memory; nothing where there is no glibc.
+
+    Otherwise it hands the tensors of a step back to the system and asks for them anew in the next:
+    some 1,000 page faults a step, a sixth of its time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # malloc.h
+        mallopt(trim_threshold, 2**30)
+        mallopt(mmap_threshold, 2**25)  # the most that glibc takes

@@ -243,7 +243,7 @@ def test_predicting_in_batches_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     model = create_model("transferchrome", SMALL, n_marks=2, n_bins=8).train()
     x = torch.randn(11, 2, 8)
     whole = predict_logits(model, x)
-    monkeypatch.setattr(loop_module, "PREDICTION_BATCH", 4)
+    monkeypatch.setattr(loop_module, "CPU_PREDICTION_BATCH", 4)
     torch.testing.assert_close(predict_logits(model, x), whole)
     assert model.training
 
