@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import torch
@@ -15,6 +17,9 @@ from chromemodel.models import cpu
 Position = Literal["distance", "signed", "sinusoidal", "none"]
 
 
+_given: ContextVar[Iterator[Tensor] | None] = ContextVar("_given", default=None)
+
+
 class Dropout(nn.Dropout):
     """torch's dropout, with random numbers that cost a CPU less time."""
 
@@ -22,9 +27,26 @@ class Dropout(nn.Dropout):
         """Return values set to 0 with probability p, the others divided by 1 - p, in training."""
         if not self.training or not self.p:
             return input
-        if cpu.is_plain_cpu(input):
-            return input * cpu.dropout_factors(input, self.p)
-        return input * (torch.rand_like(input) >= self.p).to(input.dtype).mul_(1 / (1 - self.p))
+        given = _given.get()
+        return input * (draw_factors(input, self.p) if given is None else next(given))
+
+
+def draw_factors(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return what dropout multiplies x by, drawn in the order in which x lies in memory."""
+    if cpu.is_plain_cpu(x):
+        return cpu.dropout_factors(x, p, generator)
+    drawn = torch.empty_like(x).uniform_(generator=generator)
+    return (drawn >= p).to(x.dtype).mul_(1 / (1 - p))
+
+
+@contextmanager
+def dropping_by(factors: Sequence[Tensor]) -> Iterator[None]:
+    """Let each dropout inside the block take the next of these factors, and draw none."""
+    token = _given.set(iter(factors))
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 class ConvLayer(nn.Module):

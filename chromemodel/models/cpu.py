@@ -54,14 +54,15 @@ def max_pool(x: Tensor, width: int) -> Tensor:
     return max_pool2d(x.unsqueeze(2), (1, width), ceil_mode=True).squeeze(2)
 
 
-def dropout_factors(x: Tensor, p: float) -> Tensor:
+def dropout_factors(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
     """Return what dropout multiplies x by: 0 with probability p, else ``1 / (1 - p)``.
 
     Four values share 64 random bits, so p is met to 1 / 65,536. The bits are torch's own and drawn
     in order, so they depend on its seed and not on the number of threads.
     """
     count = x.numel()
-    bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64)
+    bits.random_(-(2**63), None, generator=generator)
     kept = bits.view(torch.int16)[:count].ge_(round(p * 2**16) - 2**15)
     factors = kept.to(x.dtype).mul_(1 / (1 - p))
     # In the layout of x: a product of two layouts takes several times as long.

@@ -101,7 +101,7 @@ class Loop:
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
         self.changes: tuple[str, ...] = ()
-        self._after_step: Callable[[], None] = lambda: None
+        self.after_step: Callable[[], None] = lambda: None
 
     def fit(
         self,
@@ -138,9 +138,9 @@ class Loop:
             for row in self.history:
                 on_epoch(row)
         try:
-            with held_back() as self._after_step:
+            with held_back() as self.after_step:
                 while not self.ended:
-                    row = self._epoch_in_memory(good)
+                    row = self.run_epoch_in_memory(good)
                     good = State.of(self)
                     if on_epoch is not None:
                         on_epoch(row)
@@ -150,6 +150,10 @@ class Loop:
             if checkpoint is not None:
                 checkpoint.keep(good, error)
             raise
+        return self.finish()
+
+    def finish(self) -> Fit:
+        """Put the weights of the best epoch back, and say how the fit went."""
         self.model.load_state_dict(self.best_weights)
         self.model.eval()
         with torch.no_grad():
@@ -175,7 +179,7 @@ class Loop:
         self.history, self.best_epoch = list(state.history), state.best_epoch
         self.best_weights = dict(state.best_weights)
 
-    def _epoch_in_memory(self, good: State) -> Epoch:
+    def run_epoch_in_memory(self, good: State) -> Epoch:
         """Run an epoch; where memory runs out, from the state before it with half the batch."""
         while True:
             size = self.config.batch_size
@@ -190,9 +194,32 @@ class Loop:
     def run_epoch(self) -> Epoch:
         """Train on every gene once, validate, keep the weights if they are the best so far."""
         number = len(self.history) + 1
-        with seeded(derive_seed(self.config.seed, "epoch", number), self.data.x.device):
+        with seeded(self.draws(number), self.data.x.device):
             train_loss, terms = self._train(number)
-        validation_loss, validation_score = self._validate(number)
+        return self.close_epoch(train_loss, terms)
+
+    def close_epoch(
+        self, train_loss: float, terms: tuple[float, ...] = (), logits: Tensor | None = None
+    ) -> Epoch:
+        """Validate after a pass over the genes, keep the weights if they are the best so far.
+
+        Parameters
+        ----------
+        train_loss, terms
+            As `Epoch`.
+        logits
+            Of the validation genes, where they are known already.
+
+        Raises
+        ------
+        ChromeError
+            Where the loss or a weight is no longer a number.
+        """
+        number = len(self.history) + 1
+        self._check(train_loss, number)
+        if not all(bool(weight.isfinite().all()) for weight in self.parameters):
+            self._check(math.nan, number)  # the last step did it: no loss has told of it yet
+        validation_loss, validation_score = self._validate(number, logits)
         row = Epoch(number, train_loss, validation_loss, validation_score, terms)
         best = self.history[self.best_epoch - 1].validation_score if self.best_epoch else -math.inf
         self.history.append(row)
@@ -205,11 +232,11 @@ class Loop:
 
     def _train(self, number: int) -> tuple[float, tuple[float, ...]]:
         x, y, target = self.data.x, self.data.y, self.data.target
-        order = self._order("source", number, len(x))
+        order = self.order("source", number, len(x))
         target_order = self._target_order(number, len(x))
         # Draws of their own: the source loses the same marks with and without a target.
-        dropping = self._generator("marks", "source", number)
-        target_dropping = self._generator("marks", "target", number)
+        dropping = self.generator("marks", "source", number)
+        target_dropping = self.generator("marks", "target", number)
         dropout = self.config.mark_dropout
         size = self.config.batch_size
         sums = torch.zeros(1 + len(self.method.columns), dtype=torch.float64)
@@ -237,29 +264,33 @@ class Loop:
             if self.config.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
             self.optimizer.step()
-            self._after_step()
+            self.after_step()
             # Summed on the device: asking for a number at each step would make it wait.
             sums += torch.stack([loss.total.detach(), *loss.terms]) * len(rows)
         train_loss, *terms = (sums / len(x)).tolist()
-        self._check(train_loss, number)
-        if not all(bool(weight.isfinite().all()) for weight in self.parameters):
-            self._check(math.nan, number)  # the last step did it: no loss has told of it yet
         return train_loss, tuple(terms)
 
-    def _validate(self, number: int) -> tuple[float, float]:
+    def _validate(self, number: int, logits: Tensor | None) -> tuple[float, float]:
         x, y = self.data.validation_x, self.data.validation_y
         if x is None or y is None:
             return math.nan, math.nan
-        logits = predict_logits(self.model, x)
+        if logits is None:
+            logits = predict_logits(self.model, x)
         loss = float(self.data.task.loss(logits, y))
         self._check(loss, number)
         return loss, self.data.task.selection(logits, y)
 
-    def _order(self, purpose: str, number: int, count: int) -> Tensor:
-        generator = self._generator("order", purpose, number)
+    def draws(self, number: int) -> int:
+        """Return the seed of what the layers draw in an epoch."""
+        return derive_seed(self.config.seed, "epoch", number)
+
+    def order(self, purpose: str, number: int, count: int) -> Tensor:
+        """Return in which order so many genes come in an epoch."""
+        generator = self.generator("order", purpose, number)
         return torch.randperm(count, generator=generator).to(self.data.x.device)
 
-    def _generator(self, *purpose: str | int) -> torch.Generator:
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """Return random numbers of the CPU for one purpose."""
         return torch.Generator().manual_seed(derive_seed(self.config.seed, *purpose))
 
     def _target_order(self, number: int, count: int) -> Tensor | None:
@@ -268,7 +299,7 @@ class Loop:
         if target is None or not self.method.uses_target:
             return None
         rounds = math.ceil(count / len(target))
-        orders = [self._order(f"target-{turn}", number, len(target)) for turn in range(rounds)]
+        orders = [self.order(f"target-{turn}", number, len(target)) for turn in range(rounds)]
         return torch.cat(orders)[:count]
 
     def _check(self, loss: float, number: int) -> None:

@@ -212,7 +212,7 @@ def test_the_order_of_the_source_does_not_depend_on_the_method() -> None:
         model = create_model("transferchrome", SMALL, n_marks=2, n_bins=8)
         config = TrainConfig(seed=3)
         made = Loop(model, create_method(method, {}, model), data(target=True), config)
-        return made._order("source", 1, 20)
+        return made.order("source", 1, 20)
 
     assert torch.equal(order("source_only"), order("dann"))
 
