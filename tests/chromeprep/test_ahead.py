@@ -180,6 +180,11 @@ except BaseException as stopped:
     assert (out, err) == (f"{name} True\n", "")
 
 
+def test_genes_are_read_without_numpy() -> None:
+    code = "import chromeprep.gtf; print('numpy' in sys.modules)"
+    assert said(code) == "False"
+
+
 @linux
 def test_the_program_reads_its_genes_so(world: Any, tmp_path: Path) -> None:
     """Nothing that it imports before comes with threads."""
