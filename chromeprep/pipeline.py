@@ -197,7 +197,7 @@ def _select(
 
 
 def _warn_if_mostly_empty(signal: NDArray[np.float32]) -> None:
-    empty = int((np.nan_to_num(signal) == 0).all(axis=(1, 2)).sum())
+    empty = len(signal) - int((np.abs(signal) > 0).any(axis=(1, 2)).sum())
     if 2 * empty > len(signal):
         _log.warning(
             "warning: %s of %s genes have no signal in any mark; if the tracks cover only part of "

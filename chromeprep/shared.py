@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chromeprep.annotation import Annotation, read_gtf
+from chromeprep.annotation import Annotation, annotate
 from chromeprep.expression import ExpressionColumn, ExpressionTable, Ids, read_expression
 from chromeprep.format import Description
+from chromeprep.gtf import GtfGenes, read_genes
 from chromeprep.like import read_like
 
 _log = logging.getLogger(__name__)
@@ -21,10 +22,15 @@ class Shared:
     ----------
     many
         Several columns of an expression table will be wanted, so that the table is worth keeping.
+    genes_read
+        Gives the genes of the only GTF, where they are being read already.
     """
 
-    def __init__(self, *, many: bool = False) -> None:
+    def __init__(
+        self, *, many: bool = False, genes_read: Callable[[], GtfGenes] | None = None
+    ) -> None:
         self._many = many
+        self._genes_read = genes_read
         self._annotations: dict[tuple[Path, tuple[str, ...]], Annotation] = {}
         self._tables: dict[Path, ExpressionTable] = {}
         self._likes: dict[tuple[Path, str | None], Description] = {}
@@ -33,7 +39,7 @@ class Shared:
         """Return the genes of a GTF; see `chromeprep.annotation.read_gtf`."""
         key = (path, tuple(gene_types))
         if key not in self._annotations:
-            self._annotations[key] = _read_annotation(path, gene_types)
+            self._annotations[key] = self._read_annotation(path, gene_types)
         return self._annotations[key]
 
     def like(self, path: Path, assembly: str | None) -> Description:
@@ -57,15 +63,17 @@ class Shared:
             return read_expression(path, column, cell_type, ids)
         return self.table(path).read(column, cell_type, ids)
 
-
-def _read_annotation(path: Path, gene_types: Sequence[str]) -> Annotation:
-    annotation = read_gtf(path, gene_types)
-    if annotation.feature != "gene":
-        _log.info("%s: has no gene lines; genes are made from its %ss", path, annotation.feature)
-    if annotation.n_par_y:
-        _log.info("%s: %d copies of pseudo-autosomal genes on the Y left out", path,
-                  annotation.n_par_y)  # fmt: skip
-    if annotation.n_unstranded:
-        _log.warning("%s: %d genes without a strand, and so without a TSS, left out", path,
-                     annotation.n_unstranded)  # fmt: skip
-    return annotation
+    def _read_annotation(self, path: Path, gene_types: Sequence[str]) -> Annotation:
+        read = self._genes_read or (lambda: read_genes(path))
+        annotation = annotate(read(), gene_types, path)
+        if annotation.feature != "gene":
+            _log.info(
+                "%s: has no gene lines; genes are made from its %ss", path, annotation.feature
+            )
+        if annotation.n_par_y:
+            _log.info("%s: %d copies of pseudo-autosomal genes on the Y left out", path,
+                      annotation.n_par_y)  # fmt: skip
+        if annotation.n_unstranded:
+            _log.warning("%s: %d genes without a strand, and so without a TSS, left out", path,
+                         annotation.n_unstranded)  # fmt: skip
+        return annotation

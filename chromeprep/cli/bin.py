@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from chromeprep.cli._ahead import ahead
 from chromeprep.cli._bin_options import BinOptions
 from chromeprep.cli._options import (
     INPUT_FILE,
@@ -22,9 +24,12 @@ from chromeprep.cli._options import (
     threads_option,
 )
 from chromeprep.cli._quick import short_program
+from chromeprep.compiled import load
 
 if TYPE_CHECKING:
     from chromeprep.binning import Progress
+    from chromeprep.format import ChromeBins
+    from chromeprep.gtf import GtfGenes
 
 _Result = TypeVar("_Result")
 
@@ -246,28 +251,48 @@ def bin_(ctx: click.Context, /, **options: Any) -> None:
       chromeprep bin --samples roadmap.tsv --gtf gencode.gtf.gz --expression rpkm.tsv.gz -o bins/
     """
     chosen = BinOptions(**options)
-    chosen.check_usage(ctx)
-
     if chosen.samples is not None:
         from chromeprep.cli._bin_samples import bin_samples
 
+        chosen.check_usage(ctx)
         bin_samples(ctx, chosen, _with_bar)
         return
-
-    from chromeprep.format import check_writable, write_bins
-    from chromeprep.pipeline import bin_tracks
-
-    check_writable(chosen.output, force=chosen.force, inputs=list(chosen.inputs()))
-    request = chosen.request(tuple(sys.argv))
-    with short_program():
-        data = _with_bar(lambda progress: bin_tracks(request, progress))
-        write_bins(chosen.output, data)
+    with short_program(), _genes(chosen) as genes_read:
+        chosen.check_usage(ctx)
+        data = _bin(chosen, genes_read)
     genes, marks, bins = data.signal.shape
     click.echo(
         f"{chosen.output}: {genes:,} genes x {marks} marks ({', '.join(data.mark_names)}) x "
         f"{bins} bins",
         err=True,
     )
+
+
+def _genes(chosen: BinOptions) -> AbstractContextManager[Callable[[], GtfGenes] | None]:
+    """Begin to read the genes: they are not needed before all else is ready."""
+    gtf = chosen.gtf
+    if gtf is None:
+        return nullcontext()
+
+    def read() -> GtfGenes:
+        from chromeprep.gtf import read_genes
+
+        return read_genes(gtf)
+
+    return ahead(read, load if chosen.engine == "fast" else None)
+
+
+def _bin(chosen: BinOptions, genes_read: Callable[[], GtfGenes] | None) -> ChromeBins:
+    from chromeprep.format import check_writable, write_bins
+    from chromeprep.pipeline import bin_tracks
+    from chromeprep.shared import Shared
+
+    check_writable(chosen.output, force=chosen.force, inputs=list(chosen.inputs()))
+    request = chosen.request(tuple(sys.argv))
+    shared = Shared(genes_read=genes_read)
+    data = _with_bar(lambda progress: bin_tracks(request, progress, shared))
+    write_bins(chosen.output, data)
+    return data
 
 
 def _with_bar(work: Callable[[Progress], _Result]) -> _Result:

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from chromeprep.errors import ExpressionError, did_you_mean, shorten
 from chromeprep.expression import forms
 from chromeprep.expression.forms import Layout, Line
-from chromeprep.format.ids import cut_version, is_par_y
+from chromeprep.format.ids import cut_version
+from chromeprep.gtf import is_par_y
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 _ENSEMBL = re.compile(r"(ENS[A-Z]{0,6}\d{10,11})(?:\.\d+)?(_PAR_Y)?")
-_PAR_Y = re.compile(r".*_PAR_Y|ENS[A-Z]{0,4}GR\d{10}(?:\.\d+)?")
 
 _MITOCHONDRIAL = {"M", "MT"}
 
@@ -26,21 +25,6 @@ def cut_version(gene_id: str) -> str:
     """
     match = _ENSEMBL.fullmatch(gene_id)
     return gene_id if match is None else match[1] + (match[2] or "")
-
-
-def is_par_y(gene_id: str) -> bool:
-    """Say whether an id is GENCODE's copy, on the Y, of a pseudo-autosomal gene.
-
-    New releases mark it ``_PAR_Y``, old ones with an R in the place of the id's first zero.
-
-    Examples
-    --------
-    >>> is_par_y("ENSG00000182378.15_PAR_Y"), is_par_y("ENSGR0000182378.8")
-    (True, True)
-    >>> is_par_y("ENSG00000182378.8")
-    False
-    """
-    return "R" in gene_id and _PAR_Y.fullmatch(gene_id) is not None
 
 
 def bare_chromosome(name: str) -> str:

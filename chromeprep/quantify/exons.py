@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chromeprep.annotation import of_type, read_features
+from chromeprep.annotation import of_type
 from chromeprep.chromosomes import reconcile
 from chromeprep.errors import AnnotationError, MismatchError, shorten
 from chromeprep.format.model import Strings, strings
+from chromeprep.gtf import read_features
 
 _log = logging.getLogger(__name__)
 

@@ -135,7 +135,9 @@ def test_source_loses_the_same_marks_with_and_without_a_target(
         (tmp_path / folder / "history.csv").read_text().splitlines()[-1].split(",")[2:4]
         for folder in ("run", "run/source_only")
     ]
-    assert losses[0] == losses[1]
+    # Products of more genes at once are rounded otherwise.
+    first, second = (np.array(values, dtype=float) for values in losses)
+    np.testing.assert_allclose(first, second, rtol=1e-5)
     assert set(found.fits) == {"source_only", "dann"}
 
 

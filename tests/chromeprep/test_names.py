@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from chromeprep.chromosomes import is_mitochondrial, natural_key, reconcile
 from chromeprep.errors import did_you_mean, shorten
-from chromeprep.format.ids import bare_chromosome, cut_version, is_par_y
+from chromeprep.format.ids import bare_chromosome, cut_version
+from chromeprep.gtf import is_par_y
 from chromeprep.marks import CORE_MARKS, marks_in_name, order_marks
 
 

@@ -169,7 +169,7 @@ def test_progress_and_summary(chromeprep: Run, bench: Bench) -> None:
 def test_what_all_have_in_common_is_read_once(
     chromeprep: Run, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chromeprep import annotation, shared, textfiles
+    from chromeprep import gtf, shared, textfiles
     from chromeprep.expression import forms
 
     opened: list[str] = []
@@ -178,12 +178,12 @@ def test_what_all_have_in_common_is_read_once(
         opened.append(Path(path).name)
         return textfiles.read_lines(path, *rest)
 
-    def gtf(path: Any, *rest: Any) -> Any:
-        opened.append(Path(path).name)
-        return annotation.read_gtf(path, *rest)
+    def genes(path: Path) -> Any:
+        opened.append(path.name)
+        return gtf.read_genes(path)
 
     monkeypatch.setattr(forms, "read_lines", counted)
-    monkeypatch.setattr(shared, "read_gtf", gtf)
+    monkeypatch.setattr(shared, "read_genes", genes)
     assert chromeprep(*bench.labelled(bench.sheet())).code == 0
     assert sorted(opened) == ["genes.gtf", "rpkm.tsv"]
 
