@@ -6,6 +6,7 @@ Nothing heavy at the top: ``chromemodel train --help`` must not wait for torch.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -219,6 +220,13 @@ baseline_option = click.option(
     default=True,
     help="Fit a logistic (ridge) regression beside the model (default), or not.",
 )
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_named(marks: Sequence[str], available: Sequence[str]) -> None:

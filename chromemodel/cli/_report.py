@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chromemodel.evaluate.metrics import Interval, Score
     from chromemodel.evaluate.uncertainty import Difference
     from chromemodel.train.loop import Epoch
+    from chromemodel.train.seeds import Spread
 
 # Metrics shown, and their names in the field.
 _CLASSIFIED = {
@@ -64,6 +65,37 @@ def score_table(scores: Sequence[Score]) -> str:
     lines = [_aligned(header, widths)]
     for words, rows in groups.items():
         lines += [words, *(_aligned(row, widths) for row in rows)]
+    return "\n".join(lines)
+
+
+def spread_table(found: Sequence[Spread]) -> str:
+    """Return mean ± standard deviation over seeds as a table, one group of rows for each part.
+
+    Examples
+    --------
+    >>> from chromemodel.train.seeds import Spread
+    >>> print(spread_table([Spread("m", "test", {"auroc": 0.9}, {"auroc": 0.01})]))
+                   AUROC
+    test
+      m  0.9000 ± 0.0100
+    """
+    shown = {**_CLASSIFIED, **_REGRESSED}
+    names = [name for name in shown if any(name in one.mean for one in found)]
+    groups: dict[str, list[list[str]]] = {}
+    for one in found:
+        cells = [
+            "" if name not in one.mean
+            else f"{one.mean[name]:.4f}" if math.isnan(one.deviation[name])
+            else f"{one.mean[name]:.4f} ± {one.deviation[name]:.4f}"
+            for name in names
+        ]  # fmt: skip
+        groups.setdefault(one.part, []).append([f"  {one.model}", *cells])
+    header = ["", *(shown[name] for name in names)]
+    table = [header, *(row for rows in groups.values() for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = [_aligned(header, widths)]
+    for part, rows in groups.items():
+        lines += [part, *(_aligned(row, widths) for row in rows)]
     return "\n".join(lines)
 
 

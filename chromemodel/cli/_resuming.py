@@ -11,7 +11,7 @@ import click
 
 
 @contextmanager
-def telling_how_to_resume(out: str) -> Iterator[None]:
+def telling_how_to_resume(*runs: str) -> Iterator[None]:
     """Where a signal ends the block, say what is kept and which command goes on; exit as it asks.
 
     Where nothing is kept, the signal goes its usual way.
@@ -21,11 +21,12 @@ def telling_how_to_resume(out: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as stop:
         from chromemodel.train.resume import checkpoint_folder
 
-        folder = checkpoint_folder(out)
-        if not folder.is_dir():
+        folders = [str(folder) for folder in map(checkpoint_folder, runs) if folder.is_dir()]
+        if not folders:
             raise
         click.echo(
-            f"interrupted; all whole epochs are kept in {folder}. The same command goes on from "
+            f"interrupted; all whole epochs are kept in {', '.join(folders)}. "
+            "The same command goes on from "
             f"there:\n  {shlex.join(['chromemodel', *sys.argv[1:]])}",
             err=True,
         )

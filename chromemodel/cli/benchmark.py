@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -19,6 +18,7 @@ from chromemodel.cli._options import (
     json_option,
     option_name,
     positive_int,
+    processors,
     recipe_options,
     usage_errors,
 )
@@ -34,13 +34,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 ALL = "all"
 _CROSS_ONLY = ("source", "method", "target_fraction", "validation_fraction")
 _SPLIT = Split()
-
-
-def processes() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def all_models() -> list[str]:
@@ -256,7 +249,7 @@ def command(
     checked = check_files(found, marks=marks, window_bp=window_bp, split=split, source=spec.source)
     spec = replace(spec, cell_types=tuple(checked))
 
-    workers = workers or processes()
+    workers = workers or processors()
     progress = Progress(workers)
     try:
         done = run_benchmark(spec, out, processes=workers, force=force, listener=progress)

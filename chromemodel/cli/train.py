@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any, get_args
 
 import click
@@ -19,6 +19,8 @@ from chromemodel.cli._options import (
     model_options,
     panel_choice,
     panel_options,
+    positive_int,
+    processors,
     resume_option,
     run_option,
     task_option,
@@ -58,6 +60,13 @@ from chromemodel.models import MODELS
     help="Hold out for the test; repeat for more. Implies --split chromosome.",
 )
 @training_options
+@click.option(
+    "--seeds",
+    type=positive_int,
+    metavar="N",
+    help="Make N runs, with --seed and those after it: RUN/seed-0, RUN/seed-1 and so on, and how "
+    "their scores spread. On a CPU -p is then how many at a time, each in one thread.",
+)
 @compute_options
 @panel_options
 @baseline_option
@@ -78,6 +87,7 @@ def command(
     split_rule: Any,
     validation_chromosomes: tuple[str, ...],
     test_chromosomes: tuple[str, ...],
+    seeds: int | None,
     panel: str | None,
     panel_leave_out: tuple[str, ...],
     panel_relatives: bool,
@@ -108,32 +118,37 @@ def command(
     options = chosen_options(MODELS, model, settings, "--set")
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
     check_task(task, model, beside)
+    if seeds is not None and resume:
+        raise click.UsageError("--resume is for one run; the same command goes on with all --seeds")
+    asked: dict[str, Any] = {
+        "task": task,
+        "model": model,
+        "options": options,
+        "marks": marks,
+        "window_bp": window_bp,
+        "normalise": normalise,
+        "transform": transform,
+        "split": split,
+        "training": training,
+        "panel": beside,
+        "baseline": baseline,
+        "force": force,
+        "command": ("chromemodel", *sys.argv[1:]),
+    }
+    if seeds is None:
+        _train_one(data, out, asked, resume=resume, as_json=as_json)
+    else:
+        _train_seeds(data, out, asked, seeds, as_json=as_json)
 
+
+def _train_one(data: str, out: str, asked: dict[str, Any], *, resume: bool, as_json: bool) -> None:
     from chromemodel.cli._report import METRICS, EpochReporter, score_table
     from chromemodel.train.single import train_model
     from chromeprep.cli._shell import echo_json
 
-    report = EpochReporter(training.epochs, metric=METRICS[task])
+    report = EpochReporter(asked["training"].epochs, metric=METRICS[asked["task"]])
     with telling_how_to_resume(out), closing(report):
-        trained = train_model(
-            data,
-            out,
-            task=task,
-            model=model,
-            options=options,
-            marks=marks,
-            window_bp=window_bp,
-            normalise=normalise,
-            transform=transform,
-            split=split,
-            training=training,
-            panel=beside,
-            baseline=baseline,
-            force=force,
-            resume=resume,
-            command=("chromemodel", *sys.argv[1:]),
-            on_epoch=report,
-        )
+        trained = train_model(data, out, **asked, resume=resume, on_epoch=report)
     for note in trained.notes:
         click.echo(note, err=True)
     click.echo(f"run: {trained.path}", err=True)
@@ -150,3 +165,32 @@ def command(
         )
     else:
         click.echo(score_table(trained.scores))
+
+
+def _train_seeds(data: str, out: str, asked: dict[str, Any], count: int, *, as_json: bool) -> None:
+    from chromemodel.cli._report import METRICS, EpochReporter, spread_table
+    from chromemodel.train.seeds import seed_folder, train_seeds
+    from chromeprep.cli._shell import echo_json
+
+    training = asked["training"]
+    seeds = range(training.seed, training.seed + count)
+    folders = [str(seed_folder(out, seed)) for seed in seeds]
+    with ExitStack() as stack:
+        stack.enter_context(telling_how_to_resume(*folders))
+        reports = {
+            seed: stack.enter_context(
+                closing(
+                    EpochReporter(training.epochs, f"seed {seed}", metric=METRICS[asked["task"]])
+                )
+            )
+            for seed in seeds
+        }
+        found = train_seeds(
+            data, out, seeds, processes=training.threads or processors(),
+            on_epoch=lambda seed, row: reports[seed](row), **asked,
+        )  # fmt: skip
+    click.echo(f"runs: {' '.join(folders)}", err=True)
+    if as_json:
+        echo_json({"runs": folders, "scores": [one.to_json() for one in found]})
+    else:
+        click.echo(spread_table(found))

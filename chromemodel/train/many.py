@@ -11,68 +11,11 @@ from functools import partial
 
 from chromemodel.train.genes import Genes
 from chromemodel.train.interrupts import held_back
-from chromemodel.train.loop import Epoch, Fit, Loop
+from chromemodel.train.loop import Fit
+from chromemodel.train.member import Member
 from chromemodel.train.memory import free_memory, out_of_memory
-from chromemodel.train.resume import Checkpoint
 from chromemodel.train.stack import Stack, may_stack
-from chromemodel.train.state import State
 from chromeprep.errors import ChromeError
-
-
-class Member:
-    """One of the models that are fitted together, and how far it is.
-
-    Parameters
-    ----------
-    loop, on_epoch, checkpoint
-        As `Loop.fit` takes them.
-    """
-
-    def __init__(
-        self,
-        loop: Loop,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> None:
-        self.loop, self.checkpoint = loop, checkpoint
-        self.on_epoch = on_epoch or (lambda row: None)
-        self.good = State.of(loop)
-        self.result: Fit | ChromeError | None = None
-
-    def start(self) -> None:
-        """Go on from the checkpoint, if there is one."""
-        try:
-            if self.checkpoint is not None:
-                self.good = self.checkpoint.restore(self.loop)
-        except ChromeError as error:
-            self.result = error
-            return
-        for row in self.loop.history:
-            self.on_epoch(row)
-        self._end_if_due()
-
-    def end_epoch(self, work: Callable[[], Epoch]) -> None:
-        """Do the rest of an epoch, tell, keep the state; a `ChromeError` ends this model alone."""
-        try:
-            row = work()
-        except ChromeError as error:
-            self.keep(error)
-            self.result = error
-            return
-        self.good = State.of(self.loop)
-        self.on_epoch(row)
-        if self.checkpoint is not None:
-            self.checkpoint.offer(self.good)
-        self._end_if_due()
-
-    def keep(self, error: BaseException) -> None:
-        """Write the last good state."""
-        if self.checkpoint is not None:
-            self.checkpoint.keep(self.good, error)
-
-    def _end_if_due(self) -> None:
-        if self.loop.ended:
-            self.result = self.loop.finish()
 
 
 def fit_many(members: Sequence[Member]) -> list[Fit | ChromeError]:

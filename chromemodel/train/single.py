@@ -5,10 +5,11 @@ TransferChrome, "Model training": one file, cut into training, validation and te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 import torch
@@ -65,10 +66,12 @@ from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop, label_tensor
 from chromemodel.train.marks import check_mark_dropout
+from chromemodel.train.member import Member
 from chromemodel.train.resume import Checkpoints
 from chromeprep.errors import MismatchError
 
 OnEpoch = Callable[[Epoch], None]
+P = ParamSpec("P")
 
 
 class Trained(NamedTuple):
@@ -81,7 +84,11 @@ class Trained(NamedTuple):
     path: Path
 
 
-def train_model(
+#: A training that hands out its fit, and goes on when it is given how that went.
+Training = Generator[Member, Fit, Trained]
+
+
+def train_steps(
     data: str | Path,
     out: str | Path,
     *,
@@ -100,7 +107,7 @@ def train_model(
     resume: bool = False,
     command: Sequence[str] = (),
     on_epoch: OnEpoch | None = None,
-) -> Trained:
+) -> Training:
     """Train a model on the labelled genes of a file and write a run folder.
 
     A call that was ended goes on where it stood when it is made again, and comes to the same.
@@ -193,6 +200,7 @@ def train_model(
         panel=None if beside is None else beside.speakers.record,
         task=aim.config,
     )
+    member = None
     with computing(training.threads):
         net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data, task)
         genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
@@ -206,7 +214,10 @@ def train_model(
                 aim,
             )
             loop = Loop(net.to(device), method.to(device), fit_data, training)
-            fit = loop.fit(on_epoch, checkpoints.of(config, fit_data))
+            member = Member(loop, on_epoch, checkpoints.of(config, fit_data))
+    if member is not None:
+        fit = yield member
+    with computing(training.threads):
         net.to(device)
         answer = predict_answer(net, x, device, aim)
     names = (TRAIN, VALIDATION, TEST)
@@ -246,6 +257,30 @@ def train_model(
         write_run(folder, finished)
     checkpoints.remove()
     return Trained(tuple(scores), fit, notes, config, target)
+
+
+def alone(steps: Callable[P, Training]) -> Callable[P, Trained]:
+    """Return a function that carries a training out, its fit by itself."""
+
+    @wraps(steps)
+    def run(*args: P.args, **settings: P.kwargs) -> Trained:
+        training = steps(*args, **settings)
+        try:
+            member = next(training)
+            with computing(member.loop.config.threads):
+                fit = member.loop.fit(member.on_epoch, member.checkpoint)
+            training.send(fit)
+        except StopIteration as end:
+            trained: Trained = end.value
+            return trained
+        raise AssertionError("a training has one fit")
+
+    run.__name__ = run.__qualname__ = "train_model"  # another process finds it by its name
+    return run
+
+
+#: Train a model on the labelled genes of a file and write a run folder.
+train_model = alone(train_steps)
 
 
 def train_notes(

@@ -12,7 +12,8 @@ from chromemodel.models import MODELS, create_model
 from chromemodel.train.device import derive_seed, seeded
 from chromemodel.train.genes import Genes
 from chromemodel.train.loop import Fit, FitData, Loop, predict_logits
-from chromemodel.train.many import Member, fit_many
+from chromemodel.train.many import fit_many
+from chromemodel.train.member import Member
 from chromemodel.train.stack import Stack, may_stack
 from chromeprep.errors import ChromeError
 
