@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from chromemodel.models import cpu
+from chromemodel.models import cpu, stacked
 
 Position = Literal["distance", "signed", "sinusoidal", "none"]
 
@@ -31,12 +31,29 @@ class Dropout(nn.Dropout):
         return input * (draw_factors(input, self.p) if given is None else next(given))
 
 
-def draw_factors(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+def draw_factors(x: Tensor, p: float) -> Tensor:
     """Return what dropout multiplies x by, drawn in the order in which x lies in memory."""
     if cpu.is_plain_cpu(x):
-        return cpu.dropout_factors(x, p, generator)
-    drawn = torch.empty_like(x).uniform_(generator=generator)
-    return (drawn >= p).to(x.dtype).mul_(1 / (1 - p))
+        return cpu.dropout_factors(x, p)
+    return kept_factors(torch.empty_like(x).uniform_(), p)
+
+
+def draw_many_factors(x: Tensor, p: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Return `draw_factors` of x by each of the generators, (generators, *x.shape)."""
+    room = x.new_empty(len(generators), x.numel())
+    room = room.as_strided((len(generators), *x.shape), (x.numel(), *x.stride()))
+    if cpu.is_plain_cpu(x):
+        for one, generator in zip(room, generators, strict=True):
+            one.copy_(cpu.dropout_factors(x, p, generator))
+        return room
+    for one, generator in zip(room, generators, strict=True):
+        one.uniform_(generator=generator)
+    return kept_factors(room, p)
+
+
+def kept_factors(drawn: Tensor, p: float) -> Tensor:
+    """Return 0 where a number drawn from [0, 1) is less than p, else ``1 / (1 - p)``."""
+    return (drawn >= p).to(drawn.dtype).mul_(1 / (1 - p))
 
 
 @contextmanager
@@ -88,17 +105,21 @@ class ConvLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (genes, kernels, bins)."""
         if self.relu_first:
-            out = self._convolve(torch.relu(self.norm(x)))
+            out = convolve(self.conv, torch.relu(self.norm(x)))
         else:
-            out = torch.relu(self.norm(self._convolve(x)))
+            out = torch.relu(self.norm(convolve(self.conv, x)))
         dropped: Tensor = self.dropout(out)
         return dropped
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        if cpu.is_plain_cpu(x):
-            return cpu.convolve(cpu.channels_last(x), self.conv.weight, self.conv.bias)
-        out: Tensor = self.conv(x)
-        return out
+
+def convolve(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """Return what a convolution that keeps the length gives, the way that suits where x lies."""
+    if cpu.is_plain_cpu(x):
+        return cpu.convolve(cpu.channels_last(x), layer.weight, layer.bias)
+    if stacked.products_suit(x):
+        return stacked.convolve(x, layer.weight, layer.bias)
+    out: Tensor = layer(x)
+    return out
 
 
 class DenseBlock(nn.Module):
@@ -169,7 +190,7 @@ class SelfAttention(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         """Return how much position i takes from position j: (genes, i, j), rows sum to 1."""
-        scores = self.query(x).transpose(1, 2) @ self.key(x)
+        scores = convolve(self.query, x).transpose(1, 2) @ convolve(self.key, x)
         return torch.softmax(scores * self.factor, dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,7 +199,7 @@ class SelfAttention(nn.Module):
             x = cpu.channels_last(x)
             out = cpu.attend(x, self.query, self.key, self.value, self.factor)
         else:
-            out = self.value(x) @ self.attention(x).transpose(1, 2)
+            out = convolve(self.value, x) @ self.attention(x).transpose(1, 2)
         return x + out if self.residual else out
 
 

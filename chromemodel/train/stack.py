@@ -7,10 +7,10 @@ its optimizer look into their row, so whoever asks a `Loop` finds it as if it ha
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from chromemodel.models.base import ChromeNet
-from chromemodel.models.blocks import Dropout, draw_factors, dropping_by
+from chromemodel.models.blocks import Dropout, draw_many_factors, dropping_by
+from chromemodel.train.capture import CapturedStep
 from chromemodel.train.device import seeded
 from chromemodel.train.genes import Genes
 from chromemodel.train.loop import Loop, prediction_batch
@@ -70,6 +71,7 @@ class Stack:
             name: value for name, value in first.model.named_buffers() if name not in kept
         }
         self._drops: dict[int, list[Drop]] = {}
+        self._captured: CapturedStep | None = None
         for number, loop in enumerate(self.loops):
             _look_into(loop.model, self._unpacked(self.weights[number]))
             _look_into(loop.model, {name: value[number] for name, value in self.buffers.items()})
@@ -101,11 +103,13 @@ class Stack:
             sizes = [min(self.size, count - start) for count in counts]
             for size in sorted({size for size in sizes if size > 0}):
                 members = [number for number, one in enumerate(sizes) if one == size]
-                rows = order[members, start : start + size]
+                # Indices by number would be sent to a GPU at each step.
+                some = slice(None) if len(members) == len(counts) else members
+                rows = order[:, start : start + size][some]
                 x, y = self.genes.take(rows)
                 x = self._without_marks(x, [(self.loops[m], dropping[m]) for m in members])
                 factors = self._factors(size, [draws[m] for m in members])
-                sums[members] += self.step(members, x, y, factors) * size
+                sums[some] += self.step(members, x, y, factors) * size
             after_step()
         self.updates.close_epoch()
         losses: list[float] = (sums.cpu() / torch.tensor(counts)).tolist()
@@ -120,14 +124,24 @@ class Stack:
             Loss of each, (models,).
         """
         whole = len(members) == len(self.loops)
-        weights = (self.weights if whole else self.weights[members]).requires_grad_()
-        buffers = {n: v if whole else v[members] for n, v in self.buffers.items()}
+        if self.device.type != "cuda" or not whole or x.shape[1] != self.size:
+            return self._step(None if whole else members, x, y, factors)
+        if self._captured is None:
+            step, state = partial(self._step, None), self._changing()
+            self._captured = CapturedStep(step, x, y, factors, state)
+        return self._captured(x, y, factors)
+
+    def _step(
+        self, members: list[int] | None, x: Tensor, y: Tensor, factors: Sequence[Tensor]
+    ) -> Tensor:
+        weights = (self.weights if members is None else self.weights[members]).requires_grad_()
+        buffers = {n: v if members is None else v[members] for n, v in self.buffers.items()}
         losses = vmap(self._loss)(weights, buffers, x, y, tuple(factors))
         (gradient,) = torch.autograd.grad(losses.sum(), weights)
         self.weights.requires_grad_(False)
         weights.requires_grad_(False)
-        self.updates.step(None if whole else members, weights, gradient)
-        if not whole:
+        self.updates.step(members, weights, gradient)
+        if members is not None:
             self.weights[members] = weights
             for name, value in buffers.items():
                 self.buffers[name][members] = value
@@ -150,6 +164,11 @@ class Stack:
         with torch.no_grad():
             logits = torch.cat(in_halves(parts, prediction_batch(self.device), "prediction"), dim=1)
         return [one[:count] for one, count in zip(logits, genes.counts, strict=True)]
+
+    def _changing(self) -> list[Tensor]:
+        """Return all that a step changes."""
+        updates = self.updates
+        return [self.weights, updates.taken, *updates.memory.values(), *self.buffers.values()]
 
     def _loss(
         self,
@@ -180,12 +199,7 @@ class Stack:
 
     def _factors(self, size: int, draws: list[torch.Generator]) -> list[Tensor]:
         """Draw for each dropout what each model would draw alone, in its layout."""
-        drops = self._dropouts(size)
-        drawn = [_room(len(draws), drop.like) for drop in drops]
-        for number, generator in enumerate(draws):
-            for room, drop in zip(drawn, drops, strict=True):
-                room[number].copy_(draw_factors(drop.like, drop.p, generator))
-        return drawn
+        return [draw_many_factors(drop.like, drop.p, draws) for drop in self._dropouts(size)]
 
     def _dropouts(self, size: int) -> list[Drop]:
         """Return which dropouts a batch of a model alone meets, in order."""
@@ -261,9 +275,3 @@ def _look_into(model: ChromeNet, tensors: dict[str, Tensor]) -> None:
     mine = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     for name, value in tensors.items():
         mine[name].data = value
-
-
-def _room(models: int, like: Tensor) -> Tensor:
-    """Return room for so many tensors, each with the layout of `like`."""
-    room = like.new_empty(models, math.prod(like.shape))
-    return room.as_strided((models, *like.shape), (like.numel(), *like.stride()))

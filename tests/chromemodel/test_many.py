@@ -8,7 +8,7 @@ import torch
 
 from chromemodel.adapt import create_method
 from chromemodel.config import TrainConfig
-from chromemodel.models import MODELS, create_model
+from chromemodel.models import MODELS, blocks, cpu, create_model, stacked
 from chromemodel.train.device import derive_seed, seeded
 from chromemodel.train.genes import Genes
 from chromemodel.train.loop import Fit, FitData, Loop, predict_logits
@@ -208,3 +208,54 @@ def test_a_model_that_has_ended_keeps_nothing_of_the_others() -> None:
             assert parameter.untyped_storage().nbytes() == parameter.nbytes
             state = loop.optimizer.state[parameter]["momentum_buffer"]
             assert state.untyped_storage().nbytes() == state.nbytes
+
+
+def test_the_way_of_a_gpu_is_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its forms of the layers and of dropout, computed here."""
+
+    def transformed(x: torch.Tensor) -> bool:
+        return torch._C._are_functorch_transforms_active()
+
+    monkeypatch.setattr(cpu, "is_plain_cpu", lambda x: False)
+    monkeypatch.setattr(stacked, "products_suit", transformed)
+    monkeypatch.setattr(blocks.stacked, "convolve", counted := Counted(stacked.convolve))
+    hold_equal(loops(seeds(3), [40, 52, 46]), loops(seeds(3), [40, 52, 46]))
+    assert counted.calls
+
+
+class Counted:
+    """A function, and how often it was called."""
+
+    def __init__(self, function: Any) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments)
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_a_convolution_is_a_product(width: int) -> None:
+    x, weight = torch.randn(3, 4, 9).double(), torch.randn(6, 4, width).double()
+    bias = torch.randn(6).double()
+    expected = torch.nn.functional.conv1d(x, weight, bias, padding=width // 2)
+    torch.testing.assert_close(stacked.convolve(x, weight, bias), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_on_a_gpu_with_captured_steps(optimizer: Any) -> None:
+    def make() -> list[Loop]:
+        made = loops(seeds(3, optimizer=optimizer), [40, 52, 46])
+        return [
+            Loop(
+                loop.model.cuda(), loop.method, FitData(*_on_gpu(loop.data)), loop.config
+            )
+            for loop in made
+        ]  # fmt: skip
+
+    hold_equal(make(), make(), 1e-7)
+
+
+def _on_gpu(data: FitData) -> list[Any]:
+    return [one.cuda() if isinstance(one, torch.Tensor) else one for one in data]
