@@ -148,7 +148,15 @@ def _run(folder: Folder, spec: BenchmarkSpec, processes: int, listener: Listener
 
     write()
     try:
-        run_jobs(folder.path.absolute(), jobs, processes, hear)
+        rest = jobs
+        if spec.device != "cpu":
+            # Not at the top: on a CPU only the workers import torch.
+            from chromemodel.benchmark.together import grouped, run_together
+
+            groups, rest = grouped(jobs)
+            for group in groups:
+                run_together(folder, group, hear)
+        run_jobs(folder.path.absolute(), rest, processes, hear)
     finally:
         rows = write()
     for note in collector.notes:

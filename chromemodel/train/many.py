@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
+
 from chromemodel.train.genes import Genes
 from chromemodel.train.interrupts import held_back
 from chromemodel.train.loop import Fit
@@ -16,6 +18,14 @@ from chromemodel.train.member import Member
 from chromemodel.train.memory import free_memory, out_of_memory
 from chromemodel.train.stack import Stack, may_stack
 from chromeprep.errors import ChromeError
+
+
+def quicker_together(device: torch.device) -> bool:
+    """Return whether models are quicker in common steps than in processes of their own.
+
+    On a CPU they are not: ``docs/benchmarks.md``, "Many models".
+    """
+    return device.type == "cuda"
 
 
 def fit_many(members: Sequence[Member]) -> list[Fit | ChromeError]:

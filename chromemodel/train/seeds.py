@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +18,12 @@ from typing import Any, NamedTuple
 from chromemodel.config import RunConfig, Split, TrainConfig
 from chromemodel.models import MODELS
 from chromemodel.train.checkpoint import CONFIG, METRICS, read_config
-from chromemodel.train.device import computing, pick_device
-from chromemodel.train.loop import Epoch, Fit
-from chromemodel.train.many import fit_many
+from chromemodel.train.device import pick_device
+from chromemodel.train.loop import Epoch
+from chromemodel.train.many import quicker_together
 from chromemodel.train.processes import Call, run_calls
 from chromemodel.train.single import full_component, train_model, train_steps
+from chromemodel.train.together import train_together
 from chromeprep.errors import ChromeError, MismatchError, RunError
 from chromeprep.format import atomic_file
 
@@ -102,7 +102,7 @@ def train_seeds(
     for folder, (own, cut) in zip(folders, asked, strict=True):
         if force or not _is_kept(folder, data, own, cut, settings):
             waiting.append((folder, settings | {"training": own, "split": cut, "force": force}))
-    together = device.type == "cuda" and MODELS.entry(_model(settings)).fitter == "torch"
+    together = quicker_together(device) and MODELS.entry(_model(settings)).fitter == "torch"
     errors: dict[Path, ChromeError]
     if together:
         errors = _together(data, waiting, threads, on_epoch)
@@ -169,20 +169,9 @@ def _together(
         train_steps(data, folder, on_epoch=partial(on_epoch, seed_of(folder)), **keywords)
         for folder, keywords in waiting
     ]
-    members = [next(training) for training in trainings]
-    with computing(threads):
-        results = fit_many(members)
-    errors: dict[Path, ChromeError] = {}
-    for (folder, _), training, result in zip(waiting, trainings, results, strict=True):
-        try:
-            if isinstance(result, Fit):
-                with suppress(StopIteration):
-                    training.send(result)
-            else:
-                errors[folder] = result
-        except ChromeError as error:
-            errors[folder] = error
-    return errors
+    found = train_together(trainings, threads)
+    pairs = zip(waiting, found, strict=True)
+    return {folder: one for (folder, _), one in pairs if isinstance(one, ChromeError)}
 
 
 def _is_kept(

@@ -134,12 +134,11 @@ class Stack:
     def _step(
         self, members: list[int] | None, x: Tensor, y: Tensor, factors: Sequence[Tensor]
     ) -> Tensor:
-        weights = (self.weights if members is None else self.weights[members]).requires_grad_()
+        weights = self.weights if members is None else self.weights[members]
+        leaf = weights.detach().requires_grad_()
         buffers = {n: v if members is None else v[members] for n, v in self.buffers.items()}
-        losses = vmap(self._loss)(weights, buffers, x, y, tuple(factors))
-        (gradient,) = torch.autograd.grad(losses.sum(), weights)
-        self.weights.requires_grad_(False)
-        weights.requires_grad_(False)
+        losses = vmap(self._loss)(leaf, buffers, x, y, tuple(factors))
+        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         self.updates.step(members, weights, gradient)
         if members is not None:
             self.weights[members] = weights

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chromemodel.benchmark import together
 from chromemodel.benchmark.folder import Folder
 from chromemodel.benchmark.inputs import check_files, choose_source, read_inputs
 from chromemodel.benchmark.jobs import Job, plan_jobs
@@ -314,6 +315,48 @@ def test_it_is_extended_fails_in_parts_and_is_the_same_with_one_process_and_two(
     ]  # fmt: skip
     assert (tmp_path / "two/runs/mine.txt").read_text() == "keep"
     assert {row.split for row in read_rows(tmp_path / "two/results.csv")} == {"chromosome"}
+
+
+def test_runs_of_a_model_train_together_where_that_is_quicker(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does, on the CPU; the network goes together, the regression in a worker."""
+    found = tuple(check_files(read_inputs([cells / "E003.h5", cells / "E116.h5"])))
+    spec = BenchmarkSpec(
+        "within", ("convchrome.cnn1d", "logistic"), found, (0, 1), device="cpu:0", max_epochs=2
+    )
+    quicker, told = together.quicker_together, []
+    monkeypatch.setattr(together, "quicker_together", lambda device: device.type == "cpu")
+    done = run_benchmark(
+        spec, tmp_path / "b",
+        listener=lambda event: told.append(event) if len(event) == 3 else None,
+    )  # fmt: skip
+    assert (done.run, done.failures) == (8, [])
+    here = {job.model for job, _, process in told if process == os.getpid()}
+    assert here == {"convchrome.cnn1d"}
+    assert run_benchmark(spec, tmp_path / "b").kept == 8
+    monkeypatch.setattr(together, "quicker_together", quicker)
+    apart = run_benchmark(spec, tmp_path / "c")
+    for row, other in zip(done.rows, apart.rows, strict=True):
+        assert row.auroc == pytest.approx(other.auroc, abs=0.01)
+
+
+def test_a_run_that_cannot_begin_fails_and_the_others_train(
+    cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "quicker_together", lambda device: True)
+    found = tuple(check_files(read_inputs([cells / "E003.h5", cells / "E116.h5"])))
+    spec = BenchmarkSpec("within", ("convchrome.cnn1d",), found, (0,), max_epochs=1)
+    groups, rest = together.grouped(plan_jobs(spec))
+    ((first, second),) = groups
+    first = replace(first, source=replace(first.source, path=str(tmp_path / "gone.h5")))
+    folder, told = Folder(tmp_path / "b"), []
+    together.run_together(folder, [first, second], lambda *event: told.append(event))
+    ends = {job.key: event for job, event, _ in told if event.kind in ("done", "failed")}
+    assert "gone.h5" in ends[first.key].message
+    assert ends[second.key].kind == "done"
+    assert folder.finished(second) is not None
+    assert not rest
 
 
 def replace_cell(data: ChromeBins, name: str) -> ChromeBins:

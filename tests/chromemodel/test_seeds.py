@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from safetensors.torch import load_file
 from chromemodel.config import Split, TrainConfig
 from chromemodel.train import seeds as seeds_module
 from chromemodel.train.checkpoint import CONFIG, HISTORY, METRICS, PREDICTIONS, WEIGHTS
+from chromemodel.train.loop import Epoch
 from chromemodel.train.processes import Call, run_calls
+from chromemodel.train.resume import checkpoint_folder
 from chromemodel.train.seeds import SUMMARY, seed_folder, train_seeds
 from chromemodel.train.single import train_model, train_steps
 from chromeprep.errors import ChromeError, MismatchError
@@ -162,6 +163,38 @@ def test_together_runs_are_those_of_each_alone_up_to_rounding(
         assert not seed_folder(tmp_path / "all", seed).with_suffix(".checkpoint").exists()
 
 
+def test_a_group_that_was_interrupted_goes_on(
+    make_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_file()
+
+    def make(out: Path, on_epoch: Any) -> dict[Path, ChromeError]:
+        own = [TrainConfig(**{**vars(TRAINING), "seed": seed}) for seed in (3, 4)]
+        waiting = [
+            (seed_folder(out, one.seed), {"options": SMALL, "baseline": False, "training": one})
+            for one in own
+        ]
+        return seeds_module._together(data, waiting, 1, on_epoch)
+
+    def interrupting(seed: int, row: Epoch) -> None:
+        if (seed, row.epoch) == (4, 2):
+            raise KeyboardInterrupt
+
+    assert not make(tmp_path / "whole", lambda seed, row: None)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "cut", interrupting)
+    for seed in (3, 4):
+        assert checkpoint_folder(seed_folder(tmp_path / "cut", seed)).is_dir()
+    told: list[tuple[int, int]] = []
+    assert not make(tmp_path / "cut", lambda seed, row: told.append((seed, row.epoch)))
+    assert sorted(told) == [(seed, epoch) for seed in (3, 4) for epoch in (1, 2, 3)]
+    for seed in (3, 4):
+        for name in (WEIGHTS, HISTORY, PREDICTIONS):
+            first, second = (seed_folder(tmp_path / out, seed) for out in ("whole", "cut"))
+            assert (first / name).read_bytes() == (second / name).read_bytes()
+        assert not checkpoint_folder(seed_folder(tmp_path / "cut", seed)).exists()
+
+
 def test_a_training_hands_out_one_fit(make_file: Callable[..., Path], tmp_path: Path) -> None:
     steps = train_steps(make_file(), tmp_path / "run", model="logistic", training=TRAINING)
     with pytest.raises(StopIteration) as end:
@@ -215,19 +248,19 @@ def test_the_command(
     assert "--resume is for one run" in refused.stderr
 
 
-def test_an_interrupt_ends_all_processes_and_the_same_command_goes_on(
+def test_an_interrupt_keeps_the_epochs_of_other_processes(
     make_file: Callable[..., Path], tmp_path: Path, script: Path
 ) -> None:
     data = make_file()
     words = [
-        str(script), "train", str(data), "-o", str(tmp_path / "all"), "--seeds", "2", "-p", "2",
+        str(script), "train", str(data), "-o", str(tmp_path / "all"), "--seeds", "2", "-p", "1",
         "--epochs", "100000", "--patience", "100000", "--device", "cpu", "--no-baseline",
         "--set", "kernels=2", "--set", "dense_kernels=2", "--set", "features=2", "--lr", "1e-6",
     ]  # fmt: skip
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if "epoch 10/" in line:
+        if "epoch 1/" in line:
             break
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -235,5 +268,4 @@ def test_an_interrupt_ends_all_processes_and_the_same_command_goes_on(
     assert "interrupted; all whole epochs are kept in" in said
     kept = list((tmp_path / "all").glob("*.checkpoint/source_only.safetensors"))
     assert kept
-    time.sleep(0.1)
     assert not list((tmp_path / "all").glob("seed-*/config.json"))
