@@ -72,6 +72,7 @@ def main() -> None:
     options.add_argument("--model", nargs="+", default=list(USUAL), choices=list(CANDIDATES))
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4],
                          choices=range(len(VALIDATION)))  # fmt: skip
+    options.add_argument("--source", nargs="+", default=list(CELL_TYPES), choices=CELL_TYPES)
     options.add_argument("--processes", type=int, default=2)
     options.add_argument("--search", action="store_true", help="score the validation chromosomes")
     arguments = options.parse_args()
@@ -82,7 +83,7 @@ def main() -> None:
     cases = [
         (model, source, seed)
         for model in arguments.model
-        for source in CELL_TYPES
+        for source in arguments.source
         for seed in arguments.seeds
     ]
     runs = [training(files[source], model, seed, panel, output) for model, source, seed in cases]
