@@ -30,6 +30,7 @@ from chromemodel.evaluate.compare import compare_runs
 from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.evaluate.select import select_run
 from chromemodel.train.checkpoint import read_config
+from chromemodel.train.loop import Epoch
 from chromemodel.train.single import train_model
 from chromeprep.errors import MismatchError
 from chromeprep.format import ChromeBins, GeneTable, Panel, read_bins, write_bins, write_panel
@@ -40,6 +41,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = {"dense_kernels": [4, 3], "kernels": 6, "features": 8, "label_widths": [6]}
 NEW = Split("adapt-chromosome", test_chromosomes=("chr2", "chr5"))
 TESTED = ["chr2", "chr5"]
+MEASURED = ("label", "log1p_expression")  # columns of a file's own values
 
 
 def table(ids: Sequence[str], chrom: Sequence[str]) -> GeneTable:
@@ -159,7 +161,8 @@ def test_no_label_of_a_test_gene_reaches_the_model(
     ]
     if panel:
         rng = np.random.default_rng(1)
-        ids, expression = files[0].genes.gene_id, files[0].genes.expression
+        ids = [name.split(".")[0] for name in files[0].genes.gene_id]
+        expression = files[0].genes.expression
         near = expression[:, None] * np.exp(rng.normal(size=(120, 8)))
         write_panel(tmp_path / "p.h5", Panel.build(ids, [*"TABPQRSU"], near))
     written: dict[str, Adapted] = {}
@@ -190,7 +193,7 @@ def test_no_label_of_a_test_gene_reaches_the_model(
 
 def predicted(path: Path) -> list[list[str]]:
     header, *lines = [line.split("\t") for line in path.read_text().splitlines()]
-    kept = [index for index, name in enumerate(header) if name not in ("label", "expression")]
+    kept = [index for index, name in enumerate(header) if name not in MEASURED]
     return [[line[index] for index in kept] for line in lines]
 
 
@@ -269,6 +272,24 @@ def test_select_knows_the_parts(
         )  # fmt: skip
     found = select_run([tmp_path / "dann", tmp_path / "source_only"])
     assert found.test_genes == 40
+
+
+def test_a_run_goes_on_from_its_checkpoint(
+    pair: tuple[Path, Path], tmp_path: Path, quick: TrainConfig
+) -> None:
+    asked: dict[str, Any] = {"options": SMALL, "training": quick, "baseline": False}
+    asked["split"] = Split("adapt-chromosome", seed=1)
+
+    def stop(name: str, row: Epoch) -> None:
+        if (name, row.epoch) == ("dann", 3):
+            raise KeyboardInterrupt
+
+    whole = adapt_model(*pair, tmp_path / "whole", **asked)
+    with pytest.raises(KeyboardInterrupt):
+        adapt_model(*pair, tmp_path / "stopped", **asked, on_epoch=stop)
+    done = adapt_model(*pair, tmp_path / "stopped", **asked, resume=True)
+    weights = [(one.path / "weights.safetensors").read_bytes() for one in (whole, done)]
+    assert weights[0] == weights[1]
 
 
 def test_command_line(inside: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
