@@ -13,12 +13,14 @@ from chromemodel.serial import UNLESS_DEFAULT
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 3
+RUN_VERSION = 4
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
 FileSplitRule = Literal["thirds", "deepchrome", "chromosome", "published"]
-SplitRule = Literal[FileSplitRule, "adapt"]
+SplitRule = Literal[FileSplitRule, "adapt", "adapt-chromosome"]
+#: Protocols of an adaptation: were labels of the test genes trained on in the source?
+GeneProtocol = Literal["same-genes", "new-genes"]
 Optimizer = Literal["sgd", "adam", "adamw"]
 TaskName = Literal["classification", "regression"]
 
@@ -125,9 +127,10 @@ class Normalisation:
 class Split:
     """Which genes train, validate and test.
 
-    ``adapt`` is for a source and a target, the others for one file. The chromosomes, and for
-    ``deepchrome`` the two ``cut_genes`` (ids of the first validation and the first test gene), are
-    empty until they are drawn from a file; a run's configuration has them filled in.
+    ``adapt`` (protocol same-genes) and ``adapt-chromosome`` (new-genes) are for a source and a
+    target, the others for one file. The chromosomes, and for ``deepchrome`` the two ``cut_genes``
+    (ids of the first validation and the first test gene), are empty until they are drawn from a
+    file; a run's configuration has them filled in.
     """
 
     rule: SplitRule = "thirds"
@@ -145,6 +148,23 @@ class Split:
             raise ValueError(f"target_fraction is {self.target_fraction}, expected (0, 1)")
         if len(self.cut_genes) not in (0, 2):
             raise ValueError(f"cut_genes are {len(self.cut_genes)}, expected none or two")
+
+    @property
+    def new_genes(self) -> bool:
+        """Whether an adaptation holds its test genes out of the source too."""
+        return self.rule == "adapt-chromosome"
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it is for a source and a target."""
+        return self.rule in ("adapt", "adapt-chromosome")
+
+    @property
+    def test_words(self) -> str:
+        """The test genes of an adaptation, in words."""
+        if self.new_genes:
+            return "target genes of the test chromosomes"
+        return "target half that did not adapt"
 
     @property
     def asked(self) -> Split:
@@ -168,6 +188,12 @@ class Split:
             return words
         if self.rule == "published":
             return "as published with the data, by the column /genes/split (no seed)"
+        if self.new_genes:
+            return (
+                f"whole chromosomes (seed {self.seed}), held out in source and target: test "
+                f"{', '.join(self.test_chromosomes)}; the other target genes adapt without labels; "
+                f"{self.validation_fraction:.0%} of the other source genes validate"
+            )
         return (
             f"{self.target_fraction:.0%} of the target genes adapt without labels, the others "
             f"test; {self.validation_fraction:.0%} of the source genes validate (by a hash of gene "
@@ -299,8 +325,11 @@ class RunConfig:
 def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
-    Version 2 added several sources, mark dropout and the panel, version 3 regression.
+    Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
+    adaptation with new genes.
     """
+    if config.split.new_genes:
+        return 4
     if config.task.name != "classification":
         return 3
     return 2 if config.more_sources or config.training.mark_dropout or config.panel else 1

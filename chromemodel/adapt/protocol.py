@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chromemodel.adapt import METHODS
+from chromemodel.adapt.held_out import hold_out
+from chromemodel.adapt.notes import adapt_notes
 from chromemodel.config import (
     Component,
     Normalisation,
@@ -39,19 +41,14 @@ from chromemodel.data.splits import (
     VALIDATION,
     split_target,
 )
-from chromemodel.evaluate.lookup import (
-    agreement_words,
-    match_genes,
-    missing_words,
-)
+from chromemodel.evaluate.lookup import match_genes, missing_words
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import (
     Predictions,
     predict_answer,
     predictions_of,
-    selection_notes,
 )
-from chromemodel.evaluate.seen import Seen, seen_of, selection_words, sources_note, target_words
+from chromemodel.evaluate.seen import Seen, seen_of, target_words
 from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet, Labelled
@@ -73,16 +70,14 @@ from chromemodel.train.resume import Checkpoints
 from chromemodel.train.single import fresh, full_component, tensors
 from chromeprep.errors import ChromeError, InputError
 
-TEST_PART = "target half that did not adapt"
-
 
 class Adapted(NamedTuple):
     """What an adaptation gives back.
 
-    ``scores`` are empty where the target has no labels of both classes in its test half, or no
+    ``scores`` are empty where the target's test genes have no labels of both classes, or no
     expression for a regression;
-    ``label_agreement`` is the share of the test half's genes with the label they have in the
-    source, NaN where there are none; ``fits`` has one entry a method, in the order of the scores.
+    ``label_agreement`` is the share of the test genes with the label they have in the source, NaN
+    where there are none; ``fits`` has one entry a method, in the order of the scores.
     ``shared_genes`` of the target's test genes are in the source, and ``seen`` says what the run
     has seen of them.
     """
@@ -137,7 +132,7 @@ def adapt_model(
 ) -> Adapted:
     """Adapt a model to a target without using its labels, and train one on the source beside it.
 
-    Labels of the target are read for the scores of its test half and for nothing else.
+    Labels of the target are read for the scores of its test genes and for nothing else.
 
     Parameters
     ----------
@@ -156,14 +151,18 @@ def adapt_model(
     force, resume, command
         Likewise.
     split
-        Its fractions and seed; 0.1 of the source validates, half of the target adapts by default.
+        Of rule ``adapt-chromosome`` (protocol new-genes), the genes of its test chromosomes, drawn
+        from the target where none is named, take no part in source or target but to test. Else
+        (same-genes) its fractions and seed; 0.1 of the source validates, half of the target adapts
+        by default.
     on_epoch
         Called with the method's name and each row of its history.
 
     Raises
     ------
     FormatError, MismatchError, InputError
-        Where a file is wrong, they do not fit each other, or the source lacks labels.
+        Where a file is wrong, they do not fit each other, the source lacks labels, or the test
+        chromosomes cannot be held out (`hold_out`).
     OutputError
         Where the folder cannot be written.
     RunError
@@ -179,7 +178,8 @@ def adapt_model(
     check_panel(task, panel)
     entry = MODELS.entry(model)
     training = training or entry.recipe
-    split = replace(split or Split(seed=training.seed), rule="adapt")
+    split = split or Split(seed=training.seed)
+    split = split if split.new_genes else replace(split, rule="adapt")
     component = full_component(model, options or {})
     way = Component(
         method, to_json(build_options(METHODS.load(method).Config, method_options or {}))
@@ -202,6 +202,8 @@ def adapt_model(
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
     for record in near.records if len(sources) > 1 else ():
         check_cell_types(record, far.record, "a source")
+    split = hold_out(split, near.files, far)
+    part_words = split.test_words
     aim, genes_near = task_of(TaskConfig(task)), near.rows
     parts, merged, known = near.parts(split), near.merged(), aim.known(genes_near)
     train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
@@ -246,14 +248,14 @@ def adapt_model(
     test = aim.known(far.genes) & (halves == TEST)
     scored = aim.can_score(far.genes, test)
     if scored:
-        aim.check(far.genes, test, TEST_PART, target)
+        aim.check(far.genes, test, part_words, target)
     of_test = halves == TEST
     agreement = aim.agreement(merged, far.genes, test)
     shared = int((match_genes(merged, far.genes)[of_test] >= 0).sum())
     seen = seen_of(
         config, merged, far.genes, "test genes of the target", of_test, here=False, target=True
     )
-    tested = Tested(far.genes, of_test, TEST_PART)
+    tested = Tested(far.genes, of_test, part_words)
     if beside is not None:
         seen = seen._replace(panel=beside.speakers.known(far.genes, of_test))
     lookup = aim.lookup([one.genes for one in near.files], merged, far.genes)
@@ -262,7 +264,7 @@ def adapt_model(
         f"normalisation: {rule.words}",
     )
     if scored:
-        notes += missing_words(lookup, test, TEST_PART)
+        notes += missing_words(lookup, test, part_words)
     if beside is not None:
         notes += beside.words(tested)
 
@@ -282,7 +284,7 @@ def adapt_model(
         held_out = Labelled(near_x[validation], label[validation])
 
     def score(name: str, answer: NDArray[Any]) -> list[Score]:
-        return [aim.score(name, TEST_PART, far.genes, test, answer)] if scored else []
+        return [aim.score(name, part_words, far.genes, test, answer)] if scored else []
 
     def run(one: Component) -> _Outcome:
         with computing(training.threads):
@@ -300,7 +302,7 @@ def adapt_model(
             )
         predictions = predictions_of(aim, far.genes, answer, halves)
         told = (
-            target_words(one.name),
+            target_words(one.name, split),
             *(f"{one.name}: {words}" for words in fit.changes),
             *aim.notes(one.name, "test genes of the target", answer[halves == TEST]),
         )
@@ -345,20 +347,3 @@ def adapt_model(
     checkpoints.remove()
     fits = {name: outcome.fit for name, outcome in outcomes.items()}
     return Adapted(tuple(scores), fits, tuple(told), agreement, shared, seen, config, folder_out)
-
-
-def adapt_notes(
-    config: RunConfig, seen: Seen, agreement: float, scored: bool, held_out: int
-) -> tuple[str, ...]:
-    """Return what a reader of the scores must know; ``seen`` is what was of the test genes."""
-    split, fitter = config.split, MODELS.entry(config.model.name).fitter
-    notes = [f"split: {split.words}", *sources_note(config), seen.words]
-    task = task_of(config.task)
-    if not scored:
-        notes.append(f"the target's test half has no {task.lacking}: no scores")
-    notes.append(selection_words(split, config.training, fitter, task.metric))
-    if fitter == "torch":
-        notes += selection_notes(held_out)
-    if not np.isnan(agreement):
-        notes.append(agreement_words(agreement, config.source_words))
-    return tuple(notes)

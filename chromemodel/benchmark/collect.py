@@ -1,7 +1,8 @@
 """Which numbers do the finished runs of a benchmark give, on which genes?
 
 A run is scored on its own test genes, as in its ``metrics.json``. In ``cross`` those of ``origin``
-and of the others differ, so all are scored once more on the genes that test in both.
+and of the others differ (but for new genes), so all are scored once more on the genes that test in
+both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.adapt.protocol import TEST_PART
 from chromemodel.benchmark.folder import Folder, Record
 from chromemodel.benchmark.jobs import Job, plan_jobs
 from chromemodel.benchmark.rows import COMMON, CROSS, LOOKUP, ORIGIN, OWN, UNCROSS, Row
@@ -158,15 +158,33 @@ class Collector:
         return names.index(case[0]), self.spec.seeds.index(case[1])
 
     def _complete(self, case: _Case) -> None:
-        """Score a model's `origin`, `uncross` and `cross` on the same genes, once all are there."""
+        """Score what waits until all runs of a model on a target are there.
+
+        The common test genes of `origin`, `uncross` and `cross`, where they differ, and the lookup.
+        """
         done = [job for job in self._cases[case] if job.key in self._predicted]
         if len(done) < len(self._cases[case]):
             return
         predicted = {job.key: self._predicted.pop(job.key) for job in done}
         by_method = {name: one for of in predicted.values() for name, one in of.items()}
         other = by_method[UNCROSS]
-        common = common_genes(by_method[ORIGIN], other)
-        rows = [
+        _, target, seed = case
+        common: set[str] | None = None
+        if self.spec.common_genes:
+            common = common_genes(by_method[ORIGIN], other)
+            self._common[case] = self._on_common(done, predicted, common)
+            if not self._common[case]:
+                self.notes[
+                    f"warning: {target}, seed {seed}: the {len(common)} genes that test in origin "
+                    "and in uncross are not of both classes; there is no common test set"
+                ] = None
+        if (target, seed) not in self._looked_up:
+            self._look_up(next(job for job in done if job.adapts), other, common)
+
+    def _on_common(
+        self, done: list[Job], predicted: Mapping[str, Mapping[str, Predicted]], common: set[str]
+    ) -> list[Row]:
+        return [
             row
             for job in done
             for method, one in predicted[job.key].items()
@@ -178,17 +196,8 @@ class Collector:
                 self.records[job.key].seconds,
             )
         ]
-        _, target, seed = case
-        if not rows:
-            self.notes[
-                f"warning: {target}, seed {seed}: the {len(common)} genes that test in origin and "
-                "in uncross are not of both classes; there is no common test set"
-            ] = None
-        self._common[case] = rows
-        if (target, seed) not in self._looked_up:
-            self._look_up(next(job for job in done if job.adapts), other, common)
 
-    def _look_up(self, job: Job, target: Predicted, common: set[str]) -> None:
+    def _look_up(self, job: Job, target: Predicted, common: set[str] | None) -> None:
         if self._source is None:
             self._source = read_description(job.source.path).genes
         lookup = source_expression(self._source, read_description(job.target.path).genes)
@@ -203,6 +212,7 @@ class Collector:
         self._looked_up[job.target.name, job.seed] = [
             row._replace(model=f"source {lookup.kind}")
             for test_set, genes in ((OWN, own), (COMMON, common))
+            if genes is not None
             for row in _rows(job, LOOKUP, test_set, _metrics_of(target, genes, score), 0.0)
         ]
 
@@ -224,7 +234,11 @@ def _own_metrics(path: Path, job: Job, method: str) -> Metrics:
         name = job.adaptation if method == CROSS else SOURCE_ONLY
     try:
         scores: list[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["scores"]
-        own = [one for one in scores if one["model"] == name and one["part"] in (TEST, TEST_PART)]
+        own = [
+            one
+            for one in scores
+            if one["model"] == name and one["part"] in (TEST, job.split.test_words)
+        ]
         return Metrics(**{field: own[0][field] for field in Metrics._fields})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise FormatError(f"has no scores of test genes: {error}", path=path) from error

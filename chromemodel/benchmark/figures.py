@@ -137,7 +137,8 @@ def _cross(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
             )  # fmt: skip
     for axes in panels[0 : len(models) : across]:
         axes.set_ylabel("AUROC on test genes")
-    genes = "the same test genes for all" if test_set == COMMON else "each protocol's test genes"
+    same = test_set == COMMON or spec.new_genes
+    genes = "the same test genes for all" if same else "each protocol's test genes"
     source = "" if spec.source is None else f"source {_short(spec.source)}; "
     _legend(figure, panels[0], f"{source}{genes}; points below origin{_spread(spec, apart)}")
     return figure

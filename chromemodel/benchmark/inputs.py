@@ -187,6 +187,7 @@ def check_files(
     window_bp: int | None = None,
     split: FileSplitRule = "thirds",
     source: str | None = None,
+    split_source: bool = False,
 ) -> list[CellType]:
     """Check that each file can be read, has labels and what is asked for, and take its digest.
 
@@ -195,8 +196,9 @@ def check_files(
     marks, window_bp, split
         What each file must have.
     source
-        Where given, all files must have the marks and windows of this cell type's, which is not
-        split itself.
+        Where given, all files must have the marks and windows of this cell type's.
+    split_source
+        Whether that file is split, too.
 
     Raises
     ------
@@ -208,7 +210,7 @@ def check_files(
     layout: Layout | None = None
     for one in sorted(cell_types, key=lambda entry: entry.name != source):
         try:
-            cut = None if one.name == source else split
+            cut = None if one.name == source and not split_source else split
             found = _checked(Path(one.path), layout, marks, window_bp, cut)
         except ChromeError as error:
             problems.append(str(error))

@@ -77,7 +77,10 @@ class Job:
             words += ["--method", self.adaptation]
             for key, value in self.method_options.items():
                 words += ["--method-set", f"{key}={value}"]
-            words += ["--target-fraction", str(self.split.target_fraction)]
+            if self.split.new_genes:
+                words += ["--protocol", "new-genes"]
+            else:
+                words += ["--target-fraction", str(self.split.target_fraction)]
             words += ["--validation-fraction", str(self.split.validation_fraction)]
         else:
             words = ["train", self.source.path, "--split", self.split.rule]
@@ -178,7 +181,7 @@ def _job(
     split = Split(rule=spec.split, seed=seed)
     if method in (UNCROSS, CROSS):
         split = Split(
-            rule="adapt",
+            rule="adapt-chromosome" if spec.new_genes else "adapt",
             seed=seed,
             validation_fraction=spec.validation_fraction,
             target_fraction=spec.target_fraction,

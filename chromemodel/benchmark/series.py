@@ -89,7 +89,7 @@ def collect(
         if row.target in known and row.seed in seeds and math.isfinite(row.value):
             run = found[row.model, row.method, row.test_set].setdefault((row.target, row.seed), {})
             run |= {"genes": row.genes, "seconds": row.seconds, row.metric: row.value}
-    sets = [OWN, COMMON] if spec.protocol == "cross" else [OWN]
+    sets = [OWN, COMMON] if spec.common_genes else [OWN]
     order = [
         (model, method, test_set)
         for test_set in sets

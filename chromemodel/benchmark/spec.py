@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chromemodel.config import FileSplitRule, NormaliseRule, Transform
+from chromemodel.config import FileSplitRule, GeneProtocol, NormaliseRule, Transform
+from chromemodel.serial import UNLESS_DEFAULT
 
 Protocol = Literal["within", "cross", "positions", "architecture"]
 PROTOCOLS: tuple[Protocol, ...] = ("within", "cross", "positions", "architecture")
@@ -40,8 +41,9 @@ class BenchmarkSpec:
     """All that decides the numbers of a benchmark, and so of ``benchmark.json``.
 
     ``overrides`` replace fields of each deep model's recipe; ``max_epochs`` caps its epochs.
-    ``source`` and ``method`` are for ``cross``. ``tune`` is whether learning rate, batch size and
-    the method's weight were chosen by validation, run by run.
+    ``source``, ``method`` and ``gene_protocol`` are for ``cross``; with ``new-genes`` all of its
+    runs test on the same chromosomes, so the split is ``chromosome``. ``tune`` is whether learning
+    rate, batch size and the method's weight were chosen by validation, run by run.
     """
 
     protocol: Protocol
@@ -61,3 +63,18 @@ class BenchmarkSpec:
     overrides: dict[str, float | int | str | None] = field(default_factory=dict)
     tune: bool = False
     device: str = "cpu"
+    gene_protocol: GeneProtocol = field(default="same-genes", metadata=UNLESS_DEFAULT)
+
+    def __post_init__(self) -> None:
+        if self.new_genes and (self.protocol != "cross" or self.split != "chromosome"):
+            raise ValueError("gene_protocol new-genes is for cross with split chromosome")
+
+    @property
+    def new_genes(self) -> bool:
+        """Whether the test genes of a target are held out of the source too."""
+        return self.gene_protocol == "new-genes"
+
+    @property
+    def common_genes(self) -> bool:
+        """Whether methods have other test genes, and so are scored on the common ones too."""
+        return self.protocol == "cross" and not self.new_genes

@@ -28,6 +28,7 @@ SET_WORDS = {
     OWN: "Each protocol's own test genes",
     COMMON: "Test genes common to origin, uncross and cross",
 }
+NEW_GENES_WORDS = "Protocol new-genes: the genes of the test chromosomes, the same for all methods"
 
 #: What a seed draws, by whether it draws the split.
 SEED_WORDS = {
@@ -81,7 +82,8 @@ def table_md(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> str:
         if not chosen:
             continue
         if cross:
-            parts.append(f"**{SET_WORDS[test_set]}**\n")
+            words = SET_WORDS[test_set] if spec.common_genes else NEW_GENES_WORDS
+            parts.append(f"**{words}**\n")
         parts.append(_summary_table(spec, chosen))
     return "\n".join([*parts, _legend(spec, summaries)])
 

@@ -15,6 +15,7 @@ import torch
 
 from chromemodel.adapt import METHODS
 from chromemodel.adapt.base import Method
+from chromemodel.adapt.held_out import hold_out
 from chromemodel.benchmark.folder import Candidate
 from chromemodel.benchmark.jobs import Job
 from chromemodel.config import Component, Normalisation, TrainConfig
@@ -169,8 +170,11 @@ def _prepared(job: Job, device: torch.device) -> tuple[FitData, Make]:
     """Return what a job's training loop gets, and what makes its model and method."""
     near = read_signals(job.source.path, marks=job.marks, window_bp=job.window_bp)
     known, label = labelled(near), near.genes.label
+    far, halves = None, None
     if job.adapts:
-        parts = split_source(near.genes, job.split)
+        far = read_signals(job.target.path, layout=near.layout, known=near.record, marks=job.marks)
+        split = hold_out(job.split, [near], far)
+        parts, halves = split_source(near.genes, split), split_target(far.genes, split)
     else:
         split = draw_split(near.genes, job.split, job.source.path)
         parts = split_genes(near.genes, split)
@@ -179,10 +183,8 @@ def _prepared(job: Job, device: torch.device) -> tuple[FitData, Make]:
     rule = near.fitted(Normalisation(job.normalise, transform=job.transform), train)
     x = near.normalised(rule)
     target = None
-    if job.adapts:
-        far = read_signals(job.target.path, layout=near.layout, known=near.record, marks=job.marks)
-        adapting = split_target(far.genes, job.split) == ADAPTING
-        target = torch.from_numpy(far.normalised(rule)[adapting]).to(device)
+    if far is not None:
+        target = torch.from_numpy(far.normalised(rule)[halves == ADAPTING]).to(device)
     held: tuple[Any, Any] = (None, None)
     if validation.any():
         check_classes(label, validation, "validation genes", job.source.path)

@@ -95,10 +95,14 @@ def _setting(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Iterator[str]
 
 
 def _cross_setting(spec: BenchmarkSpec) -> Iterator[str]:
-    adapting = f"{spec.target_fraction:.0%}"
+    adapting = f"{spec.target_fraction:.0%} of the target genes"
+    tested = "the target genes that do not adapt"
+    if spec.new_genes:
+        adapting = "the target genes off the test chromosomes"
+        tested = "the target genes of the test chromosomes"
     yield (
         f"**Source**: `{spec.source}`. **Targets**: {len(targets(spec))}, one at a time, "
-        "independent of each other."
+        f"independent of each other. **Protocol**: {spec.gene_protocol}."
     )
     yield (
         f"`origin` trains on the target itself. Split: {_SPLITS[spec.split]}. No cell type but the "
@@ -106,15 +110,22 @@ def _cross_setting(spec: BenchmarkSpec) -> Iterator[str]:
     )
     yield (
         f"`uncross` trains on the genes of the source, {spec.validation_fraction:.0%} of which "
-        f"validate, and is tested on the target genes that do not adapt. Nothing of the target is "
+        f"validate, and is tested on {tested}. Nothing of the target is "
         "trained on"
         + (", but its marks are scaled by all of its genes." if spec.normalise in _BY_FILE else ".")
     )
     yield (
-        f"`cross` is trained as `uncross`, and sees the signal of {adapting} of the target genes "
+        f"`cross` is trained as `uncross`, and sees the signal of {adapting} "
         f"(method `{spec.method}`), never their labels: it is transductive for these genes, and "
         "tested on the others. Models that scikit-learn fits are not adapted."
     )
+    if spec.new_genes:
+        yield (
+            "All methods are tested on the same genes, those of the target's test chromosomes. "
+            "**These genes were held out of the source too**: no model has seen a label of theirs "
+            "in any cell type. The lookups have, which is all they do."
+        )
+        return
     yield (
         "Test genes of `uncross` and `cross` are in the source where the files share genes: their "
         "**labels in the source were trained on**. How far that alone goes is what the lookups say."
@@ -127,7 +138,7 @@ def _cross_setting(spec: BenchmarkSpec) -> Iterator[str]:
 
 def _genes(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> str:
     told = []
-    for test_set in (OWN, COMMON) if spec.protocol == "cross" else (OWN,):
+    for test_set in (OWN, COMMON) if spec.common_genes else (OWN,):
         counts = [
             run.genes
             for one in summaries

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -30,7 +31,7 @@ from chromemodel.cli._options import (
     usage_errors,
 )
 from chromemodel.cli._resuming import telling_how_to_resume
-from chromemodel.config import Split
+from chromemodel.config import GeneProtocol, Split
 from chromemodel.models import MODELS
 from chromemodel.models.recipes import BEST_METHOD, PAPER_METHOD
 
@@ -73,11 +74,25 @@ _SPLIT = Split()
 )
 @click.option("--domain-schedule", metavar="ganin|fixed", help="How that lambda grows; likewise.")
 @click.option(
+    "--protocol",
+    type=click.Choice(get_args(GeneProtocol)),
+    help="same-genes: the labels of the target's test genes are seen in the source, as in the "
+    "paper; new-genes: genes of whole chromosomes are held out in source and target, and test.  "
+    "[default: same-genes]",
+)
+@click.option(
+    "--test-chromosome",
+    "test_chromosomes",
+    multiple=True,
+    metavar="CHROM",
+    help="Hold out for the test; repeat for more. Implies --protocol new-genes, which draws about "
+    "a third of the target's genes without.",
+)
+@click.option(
     "--target-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=_SPLIT.target_fraction,
-    show_default=True,
-    help="Share of the target's genes that adapt, without labels; the others test.",
+    help="same-genes: share of the target's genes that adapt, without labels; the others test.  "
+    f"[default: {_SPLIT.target_fraction}]",
 )
 @click.option(
     "--validation-fraction",
@@ -103,7 +118,9 @@ def command(
     method_settings: tuple[str, ...],
     domain_weight: str | None,
     domain_schedule: str | None,
-    target_fraction: float,
+    protocol: Any,
+    test_chromosomes: tuple[str, ...],
+    target_fraction: float | None,
     validation_fraction: float,
     recipe: Any,
     model: str | None,
@@ -124,19 +141,15 @@ def command(
     """Adapt a model of a labelled source to an unlabelled target, and write a run folder.
 
     The adapted run is at -o, a run of the same seed without adaptation in its folder source_only.
-    Both predict every gene of the target; where the target has labels, both are scored on the
-    genes that did not adapt.
+    Both predict every gene of the target; where the target has labels, both are scored on its test
+    genes, which did not adapt.
     """
+    split = _split(protocol, test_chromosomes, target_fraction)
     model = chosen_model(model, recipe, task)
     method = method or (BEST_METHOD if recipe == "best" else PAPER_METHOD)
     training = training_config(model, values, recipe)
     with usage_errors():
-        split = Split(
-            rule="adapt",
-            seed=training.seed,
-            validation_fraction=validation_fraction,
-            target_fraction=target_fraction,
-        )
+        split = replace(split, seed=training.seed, validation_fraction=validation_fraction)
     shortcuts = {"domain_weight": domain_weight, "domain_schedule": domain_schedule}
     method_options = chosen_options(METHODS, method, method_settings, "--method-set")
     for key, value in shortcuts.items():
@@ -204,3 +217,19 @@ def command(
         )
     elif adapted.scores:
         click.echo(score_table(adapted.scores))
+
+
+def _split(
+    protocol: GeneProtocol | None, test_chromosomes: tuple[str, ...], target_fraction: float | None
+) -> Split:
+    """Return the split of a protocol; options that contradict it are refused."""
+    if protocol == "same-genes" and test_chromosomes:
+        raise click.UsageError("--protocol same-genes has no chromosomes to name")
+    if protocol != "new-genes" and not test_chromosomes:
+        return Split("adapt", target_fraction=target_fraction or _SPLIT.target_fraction)
+    if target_fraction is not None:
+        raise click.UsageError(
+            "--target-fraction is for --protocol same-genes; with new-genes all target genes adapt "
+            "but those of the test chromosomes"
+        )
+    return Split("adapt-chromosome", test_chromosomes=test_chromosomes)

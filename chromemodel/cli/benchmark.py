@@ -22,7 +22,7 @@ from chromemodel.cli._options import (
     recipe_options,
     usage_errors,
 )
-from chromemodel.config import FileSplitRule, Split, TrainConfig
+from chromemodel.config import FileSplitRule, GeneProtocol, Split, TrainConfig
 from chromemodel.models import MODELS
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 ALL = "all"
-_CROSS_ONLY = ("source", "method", "target_fraction", "validation_fraction")
 _SPLIT = Split()
 
 
@@ -82,10 +81,8 @@ _what_options = in_order(
     click.option(
         "--split",
         type=click.Choice(get_args(FileSplitRule)),
-        default="thirds",
-        show_default=True,
         help="How the genes of a cell type are cut into training, validation and test; as for "
-        "`chromemodel train`.",
+        "`chromemodel train`.  [default: thirds; with --protocol new-genes chromosome]",
     ),
 )
 _cross_options = in_order(
@@ -98,6 +95,13 @@ _cross_options = in_order(
         "--method",
         metavar="NAME",
         help=f"cross: how to adapt, one of {', '.join(METHODS.names())}.  [default: dann]",
+    ),
+    click.option(
+        "--protocol",
+        "gene_protocol",
+        type=click.Choice(get_args(GeneProtocol)),
+        help="cross: as for `chromemodel adapt`; with new-genes all is tested on the same "
+        "chromosomes, held out of source and target.  [default: same-genes]",
     ),
     click.option(
         "--target-fraction",
@@ -144,7 +148,7 @@ _run_options = in_order(
 
 
 @click.command("benchmark")
-@click.argument("protocol", metavar="PROTOCOL", type=click.Choice(PROTOCOLS))
+@click.argument("protocol", metavar="EXPERIMENT", type=click.Choice(PROTOCOLS))
 @click.argument("inputs", metavar="FILES_OR_SHEET...", nargs=-1, required=True)
 @_what_options
 @_cross_options
@@ -162,6 +166,7 @@ def command(
     split: Any,
     source: str | None,
     method: str | None,
+    gene_protocol: GeneProtocol | None,
     target_fraction: float | None,
     validation_fraction: float | None,
     marks: tuple[str, ...],
@@ -178,7 +183,7 @@ def command(
 ) -> None:
     """Train and test several models on several cell types, several times, and compare them.
 
-    PROTOCOL says what is compared, after the figures of the TransferChrome paper:
+    EXPERIMENT says what is compared, after the figures of the TransferChrome paper:
 
     \b
     within        each model trained and tested on each cell type (Figure 3)
@@ -197,11 +202,13 @@ def command(
     cross_values = {
         "source": source,
         "method": method,
+        "gene_protocol": gene_protocol,
         "target_fraction": target_fraction,
         "validation_fraction": validation_fraction,
     }
     names = _model_names(protocol, models)
     _check_usage(protocol, cross_values, tune)
+    split = _split(split, gene_protocol, target_fraction)
 
     from dataclasses import replace
 
@@ -246,7 +253,14 @@ def command(
         spec = replace(spec, source=chosen)
         if len(found) < 2:
             raise click.UsageError(f"there is no cell type but the source, {chosen}")
-    checked = check_files(found, marks=marks, window_bp=window_bp, split=split, source=spec.source)
+    checked = check_files(
+        found,
+        marks=marks,
+        window_bp=window_bp,
+        split=split,
+        source=spec.source,
+        split_source=spec.new_genes,
+    )
     spec = replace(spec, cell_types=tuple(checked))
 
     workers = workers or processors()
@@ -280,6 +294,7 @@ def _check_usage(protocol: Protocol, cross_values: dict[str, Any], tune: bool) -
     if protocol != "cross":
         for name, value in cross_values.items():
             if value is not None:
+                name = "protocol" if name == "gene_protocol" else name
                 raise click.UsageError(f"{option_name(name)} is for cross, not for {protocol}")
         return
     if tune and cross_values["validation_fraction"] == 0:
@@ -289,6 +304,22 @@ def _check_usage(protocol: Protocol, cross_values: dict[str, Any], tune: bool) -
     if cross_values["method"] is not None:
         with usage_errors("--method"):
             METHODS.entry(cross_values["method"])
+
+
+def _split(
+    split: FileSplitRule | None, protocol: GeneProtocol | None, target_fraction: float | None
+) -> FileSplitRule:
+    """Return the split of a target for itself; options that contradict a protocol are refused."""
+    if protocol != "new-genes":
+        return split or "thirds"
+    if split not in (None, "chromosome"):
+        raise click.UsageError(f"--protocol new-genes holds out chromosomes, not --split {split}")
+    if target_fraction is not None:
+        raise click.UsageError(
+            "--target-fraction is for --protocol same-genes; with new-genes all target genes adapt "
+            "but those of the test chromosomes"
+        )
+    return "chromosome"
 
 
 def _paper_cell_types(protocol: Protocol, found: list[CellType], *, named: bool) -> list[CellType]:

@@ -64,10 +64,10 @@ def command(
 
     AUROC, AUPRC, accuracy, F1, MCC, Brier score and expected calibration error, each with its 95 %
     interval over genes; for a RUN of --task regression Pearson, Spearman, R2 and RMSE. A run of
-    `chromemodel adapt` is scored on the target's half that did not adapt, beside its source-only
-    run. Wherever the labels trained on are of another cell type, the expression there, without any
-    model, stands beside it, and genes whose label differs have rows of their own. What the run has
-    seen of the genes is said on stderr.
+    `chromemodel adapt` is scored on the target's test genes, beside its source-only run. Wherever
+    the labels trained on are of another cell type, the expression there, without any model, stands
+    beside it, and genes whose label differs have rows of their own. What the run has seen of the
+    genes is said on stderr.
     """
     check_named(marks, available)
 

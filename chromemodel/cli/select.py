@@ -69,8 +69,7 @@ def selection_table(found: Selection) -> str:
     best = area[found.oracle]
     lines += [
         "",
-        f"By the target's labels, {found.test_genes:,} genes that did not adapt; they chose "
-        "nothing above:",
+        f"By the target's labels, {found.test_genes:,} test genes; they chose nothing above:",
     ]
     oracle = [["run", "target AUROC", "chosen by"]]
     for one in found.candidates:

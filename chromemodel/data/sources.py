@@ -58,8 +58,8 @@ class Sources:
         return GeneTable(**columns)
 
     def parts(self, split: Split) -> Parts:
-        """Return the part of each row, shape (genes,): by gene id, so the same in all files."""
-        return np.concatenate([split_source(one.genes, split) for one in self.files])
+        """Return the part of each row, shape (genes,), by the same rule in all files."""
+        return np.concatenate([split_source(one.genes, split, one.path) for one in self.files])
 
     def merged(self) -> GeneTable:
         """Return every gene once, as `merge_genes`; of one file its genes as they are."""
@@ -182,7 +182,8 @@ def merge_genes(tables: Sequence[GeneTable]) -> GeneTable:
     Returns
     -------
     GeneTable
-        Each gene once, in the order of first appearance, without positions.
+        Each gene once, in the order of first appearance, where the first file that places it has
+        it.
 
     Examples
     --------
@@ -221,11 +222,15 @@ def merge_genes(tables: Sequence[GeneTable]) -> GeneTable:
         upper = rank >= np.nanmedian(rank)
     label = np.where(2 * high == labelled, upper, 2 * high > labelled).astype(np.int8)
     label[labelled == 0] = -1
-    nothing = np.zeros(len(row_of), dtype=np.int64)
-    return GeneTable.build(
-        list(row_of), [""] * len(row_of), nothing, nothing, ["+"] * len(row_of),
-        expression=rank, label=label,
-    )  # fmt: skip
+    chrom, strand = np.full(len(row_of), "", object), np.full(len(row_of), "+", object)
+    start, end = np.zeros((2, len(row_of)), dtype=np.int64)
+    for table, (first, into) in zip(tables, rows, strict=True):
+        new = first & (table.chrom != "") & (chrom[into] == "")
+        for column, values in (
+            (chrom, table.chrom), (start, table.start), (end, table.end), (strand, table.strand),
+        ):  # fmt: skip
+            column[into[new]] = values[new]
+    return GeneTable.build(list(row_of), chrom, start, end, strand, expression=rank, label=label)
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,9 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromemodel.config import Split
+from chromemodel.data.chromosomes import (
+    chromosome_sizes,
+    known_chromosome,
+    on_chromosomes,
+    placed_genes,
+)
 from chromeprep.errors import InputError, MismatchError, did_you_mean
 from chromeprep.format import GeneTable
-from chromeprep.format.ids import bare_chromosome, cut_version
+from chromeprep.format.ids import cut_version
 
 Parts = NDArray[np.object_]
 
@@ -102,32 +108,57 @@ def split_genes(genes: GeneTable, split: Split, path: str | Path | None = None) 
         ids = _bare_ids(genes)
         parts = np.select([ids >= test_from, ids >= validation_from], [TEST, VALIDATION], TRAIN)
     elif split.rule == "chromosome":
-        placed = _placed(genes, path)
-        chrom = np.array([bare_chromosome(name) for name in genes.chrom], dtype=object)
-        validation = [bare_chromosome(name) for name in split.validation_chromosomes]
-        test = [bare_chromosome(name) for name in split.test_chromosomes]
-        parts = np.select(
-            [~placed, np.isin(chrom, validation), np.isin(chrom, test)],
-            [UNPLACED, VALIDATION, TEST],
-            TRAIN,
-        )
+        placed = placed_genes(genes, path)
+        validation = on_chromosomes(genes, split.validation_chromosomes)
+        test = on_chromosomes(genes, split.test_chromosomes)
+        parts = np.select([~placed, validation, test], [UNPLACED, VALIDATION, TEST], TRAIN)
     elif split.rule == "published":
         parts = _published(genes, path)
     else:
-        raise ValueError("a split of rule 'adapt' has two files: split_source, split_target")
+        raise ValueError(
+            f"a split of rule '{split.rule}' has two files: split_source, split_target"
+        )
     return parts.astype(object)
 
 
-def split_source(genes: GeneTable, split: Split) -> Parts:
-    """Return the part of each source gene of an adaptation: ``train`` or ``validation``."""
+def split_source(genes: GeneTable, split: Split, path: str | Path | None = None) -> Parts:
+    """Return the part of each source gene of an adaptation: ``train`` or ``validation``.
+
+    With ``adapt-chromosome`` genes of the test chromosomes are ``test``, and genes without a
+    position ``unplaced``: neither has a part in training.
+
+    Raises
+    ------
+    MismatchError
+        ``adapt-chromosome``: where no gene has a position.
+    """
     unit = hash_unit(genes.gene_id, split.seed, "source-validation")
-    return np.where(unit < split.validation_fraction, VALIDATION, TRAIN).astype(object)
+    parts = np.where(unit < split.validation_fraction, VALIDATION, TRAIN).astype(object)
+    return _hold_out(parts, genes, split, path) if split.new_genes else parts
 
 
-def split_target(genes: GeneTable, split: Split) -> Parts:
-    """Return the part of each target gene of an adaptation: ``adapting`` or ``test``."""
+def split_target(genes: GeneTable, split: Split, path: str | Path | None = None) -> Parts:
+    """Return the part of each target gene of an adaptation: ``adapting`` or ``test``.
+
+    With ``adapt-chromosome`` the genes of the test chromosomes test, all others adapt, and genes
+    without a position are ``unplaced``.
+
+    Raises
+    ------
+    MismatchError
+        As `split_source`.
+    """
+    if split.new_genes:
+        everywhere = np.full(len(genes), ADAPTING, dtype=object)
+        return _hold_out(everywhere, genes, split, path)
     unit = hash_unit(genes.gene_id, split.seed, "target-half")
     return np.where(unit < split.target_fraction, ADAPTING, TEST).astype(object)
+
+
+def _hold_out(parts: Parts, genes: GeneTable, split: Split, path: str | Path | None) -> Parts:
+    """Return parts with ``test`` on the test chromosomes and ``unplaced`` where no one knows."""
+    placed, test = placed_genes(genes, path), on_chromosomes(genes, split.test_chromosomes)
+    return np.select([~placed, test], [UNPLACED, TEST], parts).astype(object)
 
 
 def draw_split(genes: GeneTable, split: Split, path: str | Path | None = None) -> Split:
@@ -201,12 +232,10 @@ def draw_chromosomes(genes: GeneTable, split: Split, path: str | Path | None = N
     >>> len(drawn.validation_chromosomes), drawn.test_chromosomes
     (1, ('3',))
     """
-    chrom = genes.chrom[_placed(genes, path)]
-    names, counts = np.unique(chrom.astype(str), return_counts=True)
-    size = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    size = chromosome_sizes(genes, path)
     chosen = {
-        VALIDATION: [_known(name, size, path) for name in split.validation_chromosomes],
-        TEST: [_known(name, size, path) for name in split.test_chromosomes],
+        VALIDATION: [known_chromosome(name, size, path) for name in split.validation_chromosomes],
+        TEST: [known_chromosome(name, size, path) for name in split.test_chromosomes],
     }
     both = set(chosen[VALIDATION]) & set(chosen[TEST])
     if both:
@@ -237,29 +266,8 @@ def draw_chromosomes(genes: GeneTable, split: Split, path: str | Path | None = N
     )
 
 
-def _known(name: str, size: dict[str, int], path: str | Path | None) -> str:
-    for known in size:
-        if bare_chromosome(known) == bare_chromosome(name):
-            return known
-    raise MismatchError(f"no gene on chromosome '{name}'; {did_you_mean(name, size)}", path=path)
-
-
 def _bare_ids(genes: GeneTable) -> NDArray[np.str_]:
     return np.array([cut_version(str(name)) for name in genes.gene_id], dtype=np.str_)
-
-
-def _placed(genes: GeneTable, path: str | Path | None) -> NDArray[np.bool_]:
-    """Return which genes have a position (genes,), one at least."""
-    placed = np.asarray(genes.chrom.astype(str) != "")
-    if not placed.any():
-        raise MismatchError(
-            f"none of the {len(placed):,} genes has a position, so there are no chromosomes to "
-            "split by",
-            path=path,
-            hint="import it with --gtf; or train with --split thirds (or published, where the "
-            "file has a published split)",
-        )
-    return placed
 
 
 def _published(genes: GeneTable, path: str | Path | None) -> Parts:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.adapt.protocol import TEST_PART
 from chromemodel.config import FileRecord, RunConfig
 from chromemodel.data.dataset import GeneSignals
 from chromemodel.data.sources import merge_genes
@@ -196,11 +195,14 @@ def _parts(
             # Another file may have been published with another split.
             words = "test genes by the file's own column"
         parts = [(words, test), (all_words, known)]
-    elif path in {one.path for one in config.sources}:
+    elif path in {one.path for one in config.sources} and not config.split.new_genes:
         return [(f"source genes (their {task.learned}s trained it)", known)]
     else:
-        test = known & (split_target(signals.genes, config.split) == TEST)
-        words = TEST_PART if own_only else "genes of the half that did not adapt"
+        test = known & (split_target(signals.genes, config.split, signals.path) == TEST)
+        words = "genes of the half that did not adapt"
+        if config.split.new_genes:
+            words = "genes of the test chromosomes"
+        words = config.split.test_words if own_only else words
         parts = [(words, test), ("all genes", known)]
     return parts[:1] if own_only else parts
 

@@ -83,8 +83,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Score a run on the test genes of its own file, or on another file.
 
-    A run of ``chromemodel adapt`` is scored on the target's half that did not adapt, beside its
-    source-only run and the source's expression alone.
+    A run of ``chromemodel adapt`` is scored on the target's test genes, beside its source-only run
+    and the source's expression alone.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _notes(evidence: Evidence, seen: Sequence[Seen], agreement: float | None) ->
         names = [mark for mark, one in zip(config.layout.marks, used, strict=True) if one]
         notes.append(f"marks used: {', '.join(names)}, {len(names)} of {len(used)}")
     if config.kind == "adapt":
-        notes.append(target_words(config.method.name))
+        notes.append(target_words(config.method.name, config.split))
     fitter = MODELS.entry(config.model.name).fitter
     notes.append(selection_words(config.split, config.training, fitter, evidence.task.metric))
     notes.append(f"normalisation: {config.normalisation.words}")

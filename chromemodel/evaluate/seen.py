@@ -154,12 +154,13 @@ def sources_note(config: RunConfig) -> tuple[str, ...]:
     )
 
 
-def target_words(method: str) -> str:
+def target_words(method: str, split: Split) -> str:
     """Say what a method of adaptation sees of the target."""
     if method == "source_only":
         return f"{method}: nothing of the target was seen in training"
+    whose = "genes off the test chromosomes" if split.new_genes else "adapting half"
     return (
-        f"{method}: the signal of the target's adapting half was seen in training (transductive "
+        f"{method}: the signal of the target's {whose} was seen in training (transductive "
         "for these genes); no label of the target was used anywhere but for the scores"
     )
 
@@ -180,9 +181,9 @@ def selection_words(
     split: Split, training: TrainConfig, fitter: Fitter, metric: str = "AUROC"
 ) -> str:
     """Say how the weights of a run were chosen; by which metric, where by one."""
-    whose = "source's " if split.rule == "adapt" else ""
+    whose = "source's " if split.adapts else ""
     if fitter != "torch":
         return f"model selection: by {fitter}, on the {whose or 'labelled '}genes alone"
-    if split.rule == "adapt" and split.validation_fraction == 0:
+    if split.adapts and split.validation_fraction == 0:
         return f"model selection: none, the last of {training.epochs} epochs"
     return f"model selection: the epoch of the best {metric} on the {whose}validation genes"

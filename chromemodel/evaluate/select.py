@@ -56,7 +56,7 @@ CRITERIA = (
 class Values(NamedTuple):
     """What is known of a run without labels of the target.
 
-    ``entropy`` and ``information`` are of the target's adapting half; ``source_auroc`` and ``dev``
+    ``entropy`` and ``information`` are of the target's adapting genes; ``source_auroc`` and ``dev``
     of the source's validation genes, NaN where there are none; ``dev_genes`` is how many genes the
     weights of DEV amount to.
     """
@@ -238,7 +238,8 @@ def _check_runs(runs: Sequence[Run]) -> None:
             raise MismatchError(
                 f"has another split than {first.path}: {run.config.split.words}",
                 path=run.path,
-                hint="choose among runs of one --seed, --validation-fraction and --target-fraction",
+                hint="choose among runs of one --protocol, --seed, --validation-fraction and "
+                "--target-fraction",
             )
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from chromemodel.adapt.protocol import TEST_PART, Adapted, adapt_model
+from chromemodel.adapt.protocol import Adapted, adapt_model
 from chromemodel.config import FileRecord, PanelChoice, Split, TrainConfig
 from chromemodel.evaluate.compare import compare_runs
 from chromemodel.evaluate.metrics import auroc
@@ -38,6 +38,7 @@ LACKING = 20  # the last genes of the files are not in the panel
 OTHERS = tuple("PQRSTU")
 SMALL = {"dense_kernels": [4, 3], "kernels": 6, "features": 8, "label_widths": [6]}
 HALF = Split(rule="adapt", validation_fraction=0.3)
+TEST_PART = HALF.test_words
 
 
 def made_panel(known: float = 1.0, seed: int = 5, genes: int = GENES) -> Panel:

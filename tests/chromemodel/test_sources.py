@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chromemodel.adapt.protocol import TEST_PART, adapt_model
+from chromemodel.adapt.protocol import adapt_model
 from chromemodel.config import Normalisation, RunConfig, Split, TrainConfig
 from chromemodel.data.sources import merge_genes, read_sources
 from chromemodel.evaluate.lookup import match_genes, source_expression, source_label
@@ -150,7 +150,7 @@ def test_adapting_from_two_sources(three: list[Path], tmp_path: Path, quick: Tra
     assert again.seen[0].to_json()["labels_seen_in"] == "A and B"
     by_model = {score.model: score.metrics for score in found.scores}
     for score in again.scores:
-        if score.part == TEST_PART and score.model != "logistic, source only":
+        if score.part == found.config.split.test_words and score.model != "logistic, source only":
             assert score.metrics == by_model[score.model]
     # Every source is a file whose own labels trained the run.
     for path in three[:2]:
