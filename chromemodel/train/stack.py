@@ -221,7 +221,9 @@ def may_stack(loops: Sequence[Loop]) -> bool:
     x, models = first.data.x[:2], [loop.model for loop in loops]
     before = [model.training for model in models]
     form = deepcopy(first.model).eval()
-    with warnings.catch_warnings(), torch.no_grad():
+    # cuDNN rounds to TF32 where products do not: here only the layers are compared.
+    exact = torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
+    with warnings.catch_warnings(), torch.no_grad(), exact:
         warnings.simplefilter("error")  # vmap warns where it takes models one by one
         try:
             together = vmap(lambda tensors: functional_call(form, tensors, (x,)))(_stacked(models))
