@@ -226,7 +226,9 @@ def _split(
     if protocol == "same-genes" and test_chromosomes:
         raise click.UsageError("--protocol same-genes has no chromosomes to name")
     if protocol != "new-genes" and not test_chromosomes:
-        return Split("adapt", target_fraction=target_fraction or _SPLIT.target_fraction)
+        share = _SPLIT.target_fraction if target_fraction is None else target_fraction
+        with usage_errors():
+            return Split("adapt", target_fraction=share)
     if target_fraction is not None:
         raise click.UsageError(
             "--target-fraction is for --protocol same-genes; with new-genes all target genes adapt "
