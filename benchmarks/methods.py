@@ -1,13 +1,13 @@
 """What does each method of adaptation, and each way of normalising, gain or lose?
 
-Three cases: a simulated cell type with a strong batch shift (``benchmarks.shift``), and real -log10 p
-in the ENCODE pilot regions, from H1 (E003) to GM12878 (E116) and back. The network is TransferChrome
-on 5 kb on either side, small files and few epochs, so that it can be afforded; logistic regression and
-the ensemble stand beside it. Each seed has a split, weights and a simulated world of its own. Every
-run of a method holds one without adaptation with the same seed, and the difference is from that
-one. Intervals are of Student's t over seeds, 95 %. Finished runs are kept; a run that
-diverges is counted and has no score. The tables are those of ``docs/adaptation.md`` and
-``docs/normalisation.md``.
+Three cases: a simulated cell type with a strong batch shift (``benchmarks.shift``), and real
+-log10 p in the ENCODE pilot regions, from H1 (E003) to GM12878 (E116) and back. The network is
+TransferChrome on 5 kb on either side, with small files and few epochs, so that it can be afforded;
+logistic regression and the ensemble stand beside it. Each seed has a split, weights and a simulated
+world of its own. Every run of a method holds one without adaptation with the same seed, and the
+difference is from that one. Intervals are of Student's t over seeds, 95 %; those over all cases
+take each case and seed as one more draw. Finished runs are kept; a run that diverges is counted and
+has no score. The tables are those of ``docs/adaptation.md`` and ``docs/normalisation.md``.
 
     CHROME_REAL_DATA=… python -m benchmarks.methods -o results/methods
 """
