@@ -106,10 +106,10 @@ def jobs(
     """Return all runs, what is cheap first, and make the files they need."""
     stages: tuple[tuple[Sequence[int], list[tuple[Setting, Way]]], ...] = (
         (cheap_seeds, [(LOGISTIC, way) for way in WAYS]),
+        (cheap_seeds, [(ENSEMBLE, way) for way in ENSEMBLE_WAYS]),
         (seeds, [(one, USUAL) for one in METHODS if one is not PUBLISHED]),
         (seeds, [(SMALL_DANN, way) for way in DANN_WAYS]),
         (seeds, [(PLAIN, way) for way in PLAIN_WAYS]),
-        (seeds, [(ENSEMBLE, way) for way in ENSEMBLE_WAYS]),
         (seeds, [(PUBLISHED, USUAL), (PUBLISHED, DANN_WAYS[0])]),
     )
     for of_stage, stage in stages:

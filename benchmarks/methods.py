@@ -49,7 +49,7 @@ def main() -> None:
     options.add_argument("-p", "--processes", type=int, default=os.cpu_count() or 1)
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--cheap-seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4],
-                         help="of logistic regression")  # fmt: skip
+                         help="of logistic regression and the ensemble")  # fmt: skip
     options.add_argument("--only-print", action="store_true", help="of the runs that are there")
     arguments = options.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
