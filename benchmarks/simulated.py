@@ -69,21 +69,24 @@ def listed(values: list[float] | tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
 
 
-def read(output: Path, seed: int, name: str) -> Cell:
-    """Simulate and bin one cell type of one world, unless that is done, and read it."""
+def read(output: Path, seed: int, name: str, *, genes: int = 2500) -> Cell:
+    """Simulate and bin one cell type of one world, unless that is done, and read it.
+
+    ``genes`` are those of the world; a folder of output holds worlds of one size.
+    """
     world, path = output / f"world-{seed}", output / f"{name}-{seed}.h5"
     if not world.exists():
-        call("chromeprep", "simulate", f"--seed={seed}", f"--cell-types={SOURCE},{TARGET}",
-             "-o", str(world))  # fmt: skip
+        call("chromeprep", "simulate", f"--seed={seed}", f"--genes={genes}",
+             f"--cell-types={SOURCE},{TARGET}", "-o", str(world))  # fmt: skip
     if not path.exists():
         tracks = [f"--bam={world}/{name}-{mark}.bam" for mark in BAMS]
         tracks += [f"--bigwig={world}/{name}-{mark}.bw" for mark in BIGWIGS]
-        genes = (
+        annotated = (
             [f"--gtf={world}/annotation.gtf.gz", "--assembly=sim1"]
             if name == SOURCE
             else [f"--like={output}/{SOURCE}-{seed}.h5"]
         )
-        call("chromeprep", "bin", *tracks, *genes, f"--expression={world}/rpkm.tsv.gz",
+        call("chromeprep", "bin", *tracks, *annotated, f"--expression={world}/rpkm.tsv.gz",
              f"--cell-type={name}", "-o", str(path))  # fmt: skip
     data = read_bins(path)
     trains = hash_unit(data.genes.gene_id, seed, "half") < 0.5
