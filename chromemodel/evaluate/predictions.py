@@ -60,11 +60,7 @@ class Predictions(NamedTuple):
         calls = call(self.probability)
         for row in range(len(genes)):
             fields = [
-                genes.gene_id[row],
-                genes.gene_name[row],
-                genes.chrom[row],
-                genes.tss[row],
-                genes.strand[row],
+                *_which(genes, row),
                 np.float32(self.probability[row]),
                 calls[row],
                 genes.label[row],
@@ -122,11 +118,7 @@ class ExpressionPredictions(NamedTuple):
         measured = np.log1p(np.where(genes.expression >= 0, genes.expression, np.nan))
         for row in range(len(genes)):
             fields = [
-                genes.gene_id[row],
-                genes.gene_name[row],
-                genes.chrom[row],
-                genes.tss[row],
-                genes.strand[row],
+                *_which(genes, row),
                 np.float32(self.log1p_expression[row]),
                 "" if np.isnan(measured[row]) else measured[row],
             ]
@@ -149,6 +141,14 @@ def predictions_of(
     if isinstance(task, Regression):
         return ExpressionPredictions(genes, answer, part)
     return Predictions(genes, answer, part)
+
+
+def _which(genes: GeneTable, row: int) -> tuple[object, ...]:
+    """Return what tells which gene it is: the first columns of every table."""
+    return (
+        genes.gene_id[row], genes.gene_name[row], genes.chrom[row], genes.tss[row],
+        genes.strand[row],
+    )  # fmt: skip
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

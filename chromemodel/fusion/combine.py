@@ -193,9 +193,11 @@ def fit_fusion(
             "Else hold out more genes",
         )
     known = rows.row[rows.found]
-    said = model.logit(panel_features(panel.summary))[known]
+    by_panel = model.logit(panel_features(panel.summary))
+    said = by_panel[known]
     own = logit(marks[rows.found])
-    expected, slope = _expectation(model, panel, seen)
+    before = rows_in(panel, seen)
+    expected, slope = _expectation(by_panel[before.row[before.found]], seen.label[before.found])
     two = _weights(np.column_stack([own, said]), label)
     resembled = resemble(own, np.log1p(panel.expression[known]))
     three = None
@@ -223,13 +225,11 @@ def _weights(logits: NDArray[np.float64], label: NDArray[Any]) -> Weights:
     return Weights(float(found.intercept_[0]), *map(float, found.coef_[0]))
 
 
-def _expectation(model: PanelModel, panel: Panel, genes: GeneTable) -> tuple[float, float]:
-    """Fit the logit of being high to the panel's alone; return intercept and slope."""
+def _expectation(panel: NDArray[np.float64], label: NDArray[Any]) -> tuple[float, float]:
+    """Fit the logit of being high to the panel's alone (genes,); return intercept and slope."""
     from sklearn.linear_model import LogisticRegression
 
-    rows = rows_in(panel, genes)
-    said = model.logit(panel_features(panel.summary))[rows.row[rows.found]]
-    found = LogisticRegression(max_iter=1000).fit(said[:, None], genes.label[rows.found])
+    found = LogisticRegression(max_iter=1000).fit(panel[:, None], label)
     return float(found.intercept_[0]), float(found.coef_[0, 0])
 
 

@@ -116,6 +116,19 @@ def check_options(config: Any) -> None:
                 raise ValueError(f"{entry.name} is {number}, expected 1 or more")
 
 
+def check_shares(config: Any, *names: str) -> None:
+    """Refuse options outside of (0, 1].
+
+    Raises
+    ------
+    ValueError
+        It names the option.
+    """
+    for name in names:
+        if not 0 < getattr(config, name) <= 1:
+            raise ValueError(f"{name} is {getattr(config, name)}, expected (0, 1]")
+
+
 def check_marks(name: str, n_marks: int) -> None:
     """Refuse a gene without marks.
 

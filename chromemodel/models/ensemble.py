@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d
 
-from chromemodel.models.base import ClassicalNet, Labelled, check_options, two_logits
+from chromemodel.models.base import ClassicalNet, Labelled, check_options, check_shares, two_logits
 from chromemodel.models.linear import Logistic, LogisticConfig
 from chromemodel.models.trees import TreeNet
 
@@ -54,9 +54,7 @@ class PooledBoostingConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
-        for name in ("learning_rate", "features_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected (0, 1]")
+        check_shares(self, "learning_rate", "features_share")
         if self.leaves < 2:
             raise ValueError(f"leaves is {self.leaves}, expected 2 or more")
         if not 0 <= self.penalty < float("inf"):

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from chromemodel.models.base import Labelled
 from chromemodel.models.linear import LinearNet
-from chromemodel.models.trees import GradientBoostingConfig, RandomForestConfig, TreeNet
+from chromemodel.models.trees import GradientBoosting, RandomForest
 
 
 @dataclass(frozen=True)
@@ -51,51 +52,26 @@ class Ridge(LinearNet):
         self.put(chosen.coef_, float(chosen.intercept_))
 
 
-class ForestRegressor(TreeNet):
+class ForestRegressor(RandomForest):
     """Random forest: the mean over trees of the mean value of a leaf."""
 
-    Config = RandomForestConfig
+    grower = "RandomForestRegressor"
 
-    def fit(self, genes: Labelled, held_out: Labelled | None, seed: int) -> None:
-        """Grow the trees, each on a bootstrap sample; held-out genes are not used."""
-        from sklearn.ensemble import RandomForestRegressor
-
-        forest = RandomForestRegressor(
-            n_estimators=self.config.trees,
-            min_samples_leaf=self.config.min_leaf,
-            max_features="sqrt",
-            random_state=seed,
-            n_jobs=torch.get_num_threads(),
-        ).fit(genes.signal.reshape(len(genes.signal), -1), genes.label)
-        trees = [entry.tree_ for entry in forest.estimators_]
-        self.put(trees, [tree.value[:, 0, 0] for tree in trees], 0.0)
+    def said(self, tree: Any) -> NDArray[np.float64]:
+        """Return the mean value of each node (nodes,) of a tree of scikit-learn."""
+        values: NDArray[np.float64] = tree.value[:, 0, 0]
+        return values
 
     def combine(self, leaves: Tensor) -> Tensor:
         """Return the mean."""
         return leaves.mean(1)
 
 
-class BoostingRegressor(TreeNet):
+class BoostingRegressor(GradientBoosting):
     """Gradient boosting: the sum of small trees is the value."""
 
-    Config = GradientBoostingConfig
+    grower = "GradientBoostingRegressor"
 
-    def fit(self, genes: Labelled, held_out: Labelled | None, seed: int) -> None:
-        """Grow the trees one after another; held-out genes are not used."""
-        from sklearn.ensemble import GradientBoostingRegressor
-
-        model = GradientBoostingRegressor(
-            n_estimators=self.config.trees,
-            max_depth=self.config.depth,
-            learning_rate=self.config.learning_rate,
-            subsample=self.config.subsample,
-            max_features="sqrt",
-            random_state=seed,
-        ).fit(genes.signal.reshape(len(genes.signal), -1), genes.label)
-        trees = [entry.tree_ for entry in model.estimators_[:, 0]]
-        values = [self.config.learning_rate * tree.value[:, 0, 0] for tree in trees]
-        self.put(trees, values, float(model.init_.constant_.item()))
-
-    def combine(self, leaves: Tensor) -> Tensor:
-        """Return the mean of the training genes, and the trees' values."""
-        return self.start + leaves.sum(1)
+    def began(self, first: Any) -> float:
+        """Return what the trees are added to: the mean of the training genes."""
+        return float(first.constant_.item())

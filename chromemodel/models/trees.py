@@ -9,13 +9,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from chromemodel.models.base import ClassicalNet, Labelled, check_marks, check_options, two_logits
+from chromemodel.models.base import (
+    ClassicalNet,
+    Labelled,
+    check_marks,
+    check_options,
+    check_shares,
+    two_logits,
+)
 
 # Probabilities end so far from 0 and 1, so that their logarithms are numbers.
 EDGE = 1e-6
@@ -64,9 +72,7 @@ class GradientBoostingConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
-        for name in ("learning_rate", "subsample"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected (0, 1]")
+        check_shares(self, "learning_rate", "subsample")
 
 
 class TreeNet(ClassicalNet):
@@ -168,12 +174,14 @@ class RandomForest(TreeNet):
     """Random forest: the mean over trees of the share of high genes in a leaf."""
 
     Config = RandomForestConfig
+    #: What grows it, of `sklearn.ensemble`.
+    grower: ClassVar[str] = "RandomForestClassifier"
 
     def fit(self, genes: Labelled, held_out: Labelled | None, seed: int) -> None:
         """Grow the trees, each on a bootstrap sample; held-out genes are not used."""
-        from sklearn.ensemble import RandomForestClassifier
+        from sklearn import ensemble
 
-        forest = RandomForestClassifier(
+        forest = getattr(ensemble, self.grower)(
             n_estimators=self.config.trees,
             min_samples_leaf=self.config.min_leaf,
             max_features="sqrt",
@@ -181,8 +189,12 @@ class RandomForest(TreeNet):
             n_jobs=torch.get_num_threads(),
         ).fit(genes.signal.reshape(len(genes.signal), -1), genes.label)
         trees = [entry.tree_ for entry in forest.estimators_]
-        shares = [tree.value[:, 0, 1] / tree.value[:, 0].sum(axis=1) for tree in trees]
-        self.put(trees, shares, 0.0)
+        self.put(trees, [self.said(tree) for tree in trees], 0.0)
+
+    def said(self, tree: Any) -> NDArray[np.float64]:
+        """Return the share of high genes in each node (nodes,) of a tree of scikit-learn."""
+        shares: NDArray[np.float64] = tree.value[:, 0, 1] / tree.value[:, 0].sum(axis=1)
+        return shares
 
     def combine(self, leaves: Tensor) -> Tensor:
         """Return the logit of the mean."""
@@ -193,12 +205,14 @@ class GradientBoosting(TreeNet):
     """Gradient boosting: the sum of small trees is the logit."""
 
     Config = GradientBoostingConfig
+    #: What grows it, of `sklearn.ensemble`.
+    grower: ClassVar[str] = "GradientBoostingClassifier"
 
     def fit(self, genes: Labelled, held_out: Labelled | None, seed: int) -> None:
         """Grow the trees one after another; held-out genes are not used."""
-        from sklearn.ensemble import GradientBoostingClassifier
+        from sklearn import ensemble
 
-        model = GradientBoostingClassifier(
+        model = getattr(ensemble, self.grower)(
             n_estimators=self.config.trees,
             max_depth=self.config.depth,
             learning_rate=self.config.learning_rate,
@@ -208,9 +222,13 @@ class GradientBoosting(TreeNet):
         ).fit(genes.signal.reshape(len(genes.signal), -1), genes.label)
         trees = [entry.tree_ for entry in model.estimators_[:, 0]]
         values = [self.config.learning_rate * tree.value[:, 0, 0] for tree in trees]
-        low, high = model.init_.class_prior_
-        self.put(trees, values, float(np.log(high / low)))
+        self.put(trees, values, self.began(model.init_))
+
+    def began(self, first: Any) -> float:
+        """Return what the trees are added to: the logit of the share of high genes."""
+        low, high = first.class_prior_
+        return float(np.log(high / low))
 
     def combine(self, leaves: Tensor) -> Tensor:
-        """Return the logit of the share of high genes, and the trees' values."""
+        """Return what it began with, and the trees' values."""
         return self.start + leaves.sum(1)
