@@ -17,6 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -32,7 +34,7 @@ from benchmarks.arguments import parser
 from benchmarks.plain import PlainTransferChrome, plain_copy, predict, train_epoch
 from benchmarks.running import bin_calls, spread
 from chromemodel.adapt import create_method
-from chromemodel.config import Split, TrainConfig
+from chromemodel.config import Precision, Split, TrainConfig
 from chromemodel.data.normalise import fit_scale, z_score
 from chromemodel.data.splits import split_genes
 from chromemodel.evaluate.metrics import auroc
@@ -52,17 +54,23 @@ class Measurement(NamedTuple):
     kind: str
     batch: int
     threads: int
+    precision: Precision = "float32"
 
 
 BOTH = (1, 2)
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 MEASUREMENTS = (
-    *(Measurement("training", "train", size, n) for n in BOTH for size in (32, 64)),
     *(
-        Measurement("prediction", "predict", size, threads)
+        Measurement(name, kind, size, threads, precision)
+        for name, kind, sizes in (
+            ("training", "train", (32, 64)),
+            ("prediction", "predict", (64, 512)),
+        )
+        for precision in PRECISIONS
         for threads in BOTH
-        for size in (64, 512)
+        for size in sizes
     ),
-    Measurement("DANN beside plain training, both ours", "dann", 32, 1),
+    *(Measurement("DANN beside plain training, both ours", "dann", 32, n) for n in BOTH),
 )
 
 
@@ -94,7 +102,10 @@ def show_speed(rounds: int) -> None:
     """Print genes a second of both, medians over the rounds, and ratios of rounds."""
     capability = torch.backends.cpu.get_cpu_capability()
     print(f"{platform.machine()}, {capability}, torch {torch.__version__}\n")
-    columns = ("", "batch", "threads", "plain, genes/s", "ours, genes/s", "ratio", "rounds")
+    columns = (
+        *("", "ours in", "batch", "threads"),
+        *("plain, genes/s", "ours, genes/s", "ratio", "rounds"),
+    )
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for measurement in MEASUREMENTS:
         # A fresh process each: threads and memory of one do not reach the next.
@@ -102,7 +113,8 @@ def show_speed(rounds: int) -> None:
             other, ours = pool.submit(measure, measurement, rounds).result()
         ratios = sorted(mine / theirs for mine, theirs in zip(ours, other, strict=True))
         print(
-            f"| {measurement.name} | {measurement.batch} | {measurement.threads} "
+            f"| {measurement.name} | {measurement.precision} "
+            f"| {measurement.batch} | {measurement.threads} "
             f"| {median(other):,.0f} | {median(ours):,.0f} "
             f"| {median(ours) / median(other):.2f} | {ratios[0]:.2f}-{ratios[-1]:.2f} |",
             flush=True,
@@ -137,9 +149,12 @@ def both_ways(measurement: Measurement) -> tuple[Callable[[], int], Callable[[],
     if measurement.kind == "predict":
         return (
             lambda: len(predict(plain, x, measurement.batch)),
-            within(measurement.threads, lambda: len(predict_logits(model, x))),
+            within(
+                measurement.threads,
+                lambda: len(predict_logits(model, x, measurement.precision)),
+            ),
         )
-    config = TrainConfig(batch_size=measurement.batch)
+    config = TrainConfig(batch_size=measurement.batch, precision=measurement.precision)
     ours = within(measurement.threads, epochs_of(model, "source_only", FitData(genes, y), config))
     if measurement.kind == "dann":
         data = FitData(genes, y, target=x[TRAINED:])
@@ -213,18 +228,21 @@ def show_accuracy(path: Path, trained: int = 3000) -> None:
     """Print test AUROCs of both over seeds: the same genes, first weights and optimizer."""
     x, y, train, test = real_genes(path, trained)
     config = TrainConfig("adam", weight_decay=0.0, batch_size=64, epochs=EPOCHS)
-    found: dict[str, list[float]] = {"plain": [], "ours": []}
+    found: dict[str, list[float]] = {"plain": [], **{name: [] for name in PRECISIONS}}
     for seed in SEEDS:
         torch.manual_seed(seed)
         model = new_model(x.shape[1])
         plain = plain_copy(model, x.shape[1], BINS)
         train_plain(plain, Adam(plain.parameters(), config.lr), x[train], y[train], config)
         found["plain"].append(score(predict(plain, x[test]), y[test]))
-        method = create_method("source_only", {}, model)
         data = FitData(x[train], y[train])
-        with computing(1):
-            Loop(model, method, data, TrainConfig(**{**vars(config), "seed": seed})).fit()
-            found["ours"].append(score(predict_logits(model, x[test]), y[test]))
+        for precision in PRECISIONS:
+            ours = deepcopy(model)
+            method = create_method("source_only", {}, ours)
+            own = replace(config, seed=seed, precision=precision)
+            with computing(1):
+                Loop(ours, method, data, own).fit()
+                found[precision].append(score(predict_logits(ours, x[test], precision), y[test]))
     print(f"\n{len(train):,} genes of {path.stem} train for {EPOCHS} epochs, {len(test):,} test")
     for name, values in found.items():
         print(f"| {name} | {spread(values)} | {', '.join(f'{v:.4f}' for v in values)} |")

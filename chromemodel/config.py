@@ -13,7 +13,7 @@ from chromemodel.serial import UNLESS_DEFAULT
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 4
+RUN_VERSION = 5
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
@@ -23,6 +23,8 @@ SplitRule = Literal[FileSplitRule, "adapt", "adapt-chromosome"]
 GeneProtocol = Literal["same-genes", "new-genes"]
 Optimizer = Literal["sgd", "adam", "adamw"]
 TaskName = Literal["classification", "regression"]
+#: In what a network computes the features of genes; weights are float32 in both.
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class TrainConfig:
     a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
-    ``docs/marks.md``.
+    ``docs/marks.md``. ``precision`` is that of training steps; see ``docs/training.md``.
     """
 
     optimizer: Optimizer = "sgd"
@@ -224,15 +226,15 @@ class TrainConfig:
     device: str = "cpu"
     threads: int | None = None
     mark_dropout: float = field(default=0.0, metadata=UNLESS_DEFAULT)
+    precision: Precision = field(default="float32", metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mark_dropout < 1:
             raise ValueError(f"mark_dropout is {self.mark_dropout}, expected [0, 1)")
-        if self.optimizer not in get_args(Optimizer):
-            raise ValueError(
-                f"no optimizer '{self.optimizer}'; "
-                f"{did_you_mean(self.optimizer, get_args(Optimizer))}"
-            )
+        for name, known in (("optimizer", Optimizer), ("precision", Precision)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise ValueError(f"no {name} '{value}'; {did_you_mean(value, get_args(known))}")
         for name in ("batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
@@ -326,8 +328,10 @@ def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
     Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
-    adaptation with new genes.
+    adaptation with new genes, version 5 precision.
     """
+    if config.training.precision != "float32":
+        return 5
     if config.split.new_genes:
         return 4
     if config.task.name != "classification":

@@ -19,6 +19,7 @@ from chromemodel.config import (
     NormaliseRule,
     Optimizer,
     PanelChoice,
+    Precision,
     TaskName,
     TrainConfig,
     Transform,
@@ -31,7 +32,8 @@ from chromemodel.serial import parse_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The training options, of which a model's recipe gives all but the seed.
+#: The training options; a model's recipe gives all but these.
+NO_RECIPE = ("seed", "mark_dropout", "precision")
 TRAINING = tuple(
     name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
 )
@@ -198,6 +200,13 @@ recipe_options = in_order(
         help="Cut gradients to this length.",
     ),
 )
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default=TrainConfig.precision,
+    show_default=True,
+    help="bfloat16: networks compute with fewer digits, where the CPU or GPU has that faster.",
+)
 training_options = in_order(
     recipe_options,
     click.option(
@@ -214,6 +223,7 @@ training_options = in_order(
         help="Each gene loses each mark with this probability, never all: then the run can be "
         "asked with some of its marks.",
     ),
+    precision_option,
 )
 baseline_option = click.option(
     "--baseline/--no-baseline",

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import click
 
 from chromemodel.adapt import METHODS
-from chromemodel.cli._options import TRAINING, json_option, option_name
+from chromemodel.cli._options import NO_RECIPE, TRAINING, json_option, option_name
 from chromemodel.config import TrainConfig
 from chromemodel.models import MODELS
 from chromemodel.registry import Entry, Registry
@@ -47,7 +47,7 @@ def command(name: str | None, as_json: bool) -> None:
         recipe = [
             option | {"default": getattr(entry.recipe, option["name"])}
             for option in _options(TrainConfig)
-            if option["name"] in TRAINING and option["name"] not in ("seed", "mark_dropout")
+            if option["name"] in TRAINING and option["name"] not in NO_RECIPE
         ]
     if as_json:
         trained = {option["name"]: option["default"] for option in recipe}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from chromemodel.cli._options import (
@@ -10,6 +12,7 @@ from chromemodel.cli._options import (
     compute_options,
     force_option,
     mark_option,
+    precision_option,
 )
 
 
@@ -32,6 +35,7 @@ from chromemodel.cli._options import (
     help="Where the panel lies that RUN was trained with.  [default: where it was then]",
 )
 @compute_options
+@precision_option
 @force_option
 def command(
     run: str,
@@ -42,6 +46,7 @@ def command(
     panel: str | None,
     device: str,
     threads: int | None,
+    precision: Any,
     force: bool,
 ) -> None:
     """Predict every gene of FILE.h5 by a trained RUN.
@@ -68,6 +73,7 @@ def command(
         panel=panel,
         device=device,
         threads=threads,
+        precision=precision,
         force=force,
     )
     if to_stdout:

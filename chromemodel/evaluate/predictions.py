@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chromemodel.config import Precision
 from chromemodel.evaluate.metrics import call
 from chromemodel.fusion.combine import Told
 from chromemodel.models.base import ChromeNet
@@ -168,10 +169,11 @@ def predict_answer(
     signal: NDArray[np.float32],
     device: torch.device,
     task: Task = CLASSIFICATION,
+    precision: Precision = "float32",
 ) -> NDArray[np.float32]:
     """Return a task's answer (genes,) for normalised signal (genes, marks, bins).
 
     It is the probability of label 1, or the log(1 + expression). The model must be on the device.
     """
     x = torch.from_numpy(np.ascontiguousarray(signal)).to(device)
-    return task.answer(predict_logits(model, x)).cpu().numpy()
+    return task.answer(predict_logits(model, x, precision)).cpu().numpy()

@@ -107,9 +107,14 @@ class ConvLayer(nn.Module):
         if self.relu_first:
             out = convolve(self.conv, torch.relu(self.norm(x)))
         else:
-            out = torch.relu(self.norm(convolve(self.conv, x)))
+            out = relu(self.norm(convolve(self.conv, x)))
         dropped: Tensor = self.dropout(out)
         return dropped
+
+
+def relu(x: Tensor) -> Tensor:
+    """Return ``relu`` of what a layer has just computed, and nobody else needs."""
+    return cpu.relu(x) if cpu.is_plain_cpu(x) else torch.relu(x)
 
 
 def convolve(layer: nn.Conv1d, x: Tensor) -> Tensor:
@@ -177,10 +182,20 @@ class SelfAttention(nn.Module):
         Divide the scores by the square root of Q's channels (Vaswani et al. 2017).
     residual
         Add the input to the output.
+    flattened
+        The output will be flattened: what lies next to one another in memory is to suit that.
     """
 
-    def __init__(self, channels: int, *, scale: bool = False, residual: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: bool = False,
+        residual: bool = False,
+        flattened: bool = False,
+    ) -> None:
         super().__init__()
+        self.flattened = flattened
         half = max(1, channels // 2)
         self.query = nn.Conv1d(channels, half, 1)
         self.key = nn.Conv1d(channels, half, 1)
@@ -197,7 +212,9 @@ class SelfAttention(nn.Module):
         """Return (genes, channels, positions), as the input."""
         if cpu.is_plain_cpu(x):
             x = cpu.channels_last(x)
-            out = cpu.attend(x, self.query, self.key, self.value, self.factor)
+            out = cpu.attend(
+                x, self.query, self.key, self.value, self.factor, channels_first=self.flattened
+            )
         else:
             out = convolve(self.value, x) @ self.attention(x).transpose(1, 2)
         return x + out if self.residual else out

@@ -162,9 +162,12 @@ class TransferChrome(ChromeNet):
         self.attention = nn.Sequential(
             *(
                 SelfAttention(
-                    channels, scale=config.attention_scale, residual=config.attention_residual
+                    channels,
+                    scale=config.attention_scale,
+                    residual=config.attention_residual,
+                    flattened=layer == config.attention_layers - 1,
                 )
-                for _ in range(config.attention_layers)
+                for layer in range(config.attention_layers)
             )
         )
         self.project = nn.Linear(channels * positions.shape[1], config.features)

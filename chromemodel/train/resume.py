@@ -35,7 +35,7 @@ EVERY_S = 10.0
 #: What may be another when a fit is resumed, if that is said.
 CHANGEABLE = (
     *("lr", "momentum", "weight_decay", "batch_size", "epochs", "patience", "clip_norm"),
-    *("device", "threads", "chromemodel", "torch"),
+    *("precision", "device", "threads", "chromemodel", "torch"),
 )
 #: What a configuration says of the files and of the run folder, not of the fit.
 _ELSEWHERE = (

@@ -11,28 +11,20 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from chromemodel.models.base import ChromeNet
-from chromemodel.models.blocks import Dropout, draw_many_factors, dropping_by
+from chromemodel.models.blocks import draw_many_factors, dropping_by
 from chromemodel.train.capture import CapturedStep
-from chromemodel.train.device import seeded
+from chromemodel.train.drops import Drop, met_dropouts
 from chromemodel.train.genes import Genes
 from chromemodel.train.loop import Loop, prediction_batch
 from chromemodel.train.marks import draw_kept
 from chromemodel.train.memory import in_halves
 from chromemodel.train.updates import Updates
-
-
-class Drop(NamedTuple):
-    """A dropout of the network: a tensor laid out as its input alone, and its probability."""
-
-    like: Tensor
-    p: float
 
 
 class Stack:
@@ -210,11 +202,13 @@ class Stack:
 def may_stack(loops: Sequence[Loop]) -> bool:
     """Return whether models can take their steps together, and do so as each would alone.
 
-    They must be of one architecture, batch size and kind of optimizer, without adaptation, and
-    ``vmap`` must know all of their layers: it does not know those of LSTMs.
+    They must be of one architecture, batch size and kind of optimizer, in float32, without
+    adaptation, and ``vmap`` must know all of their layers: it does not know those of LSTMs.
     """
     first = loops[0]
     if any(_kind(loop) != _kind(first) for loop in loops):
+        return False
+    if first.config.precision != "float32":
         return False
     if first.method.uses_target or any(True for _ in first.method.parameters()):
         return False
@@ -233,26 +227,6 @@ def may_stack(loops: Sequence[Loop]) -> bool:
     for model, training in zip(models, before, strict=True):
         model.train(training)
     return bool(torch.allclose(together, torch.stack(alone), rtol=1e-4, atol=1e-5))
-
-
-def met_dropouts(model: ChromeNet, x: Tensor) -> list[Drop]:
-    """Return the dropouts that draw in a step with x, in order; the model's buffers may move."""
-    met: list[Drop] = []
-
-    def note(layer: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(layer, Dropout)
-        if layer.p:
-            met.append(Drop(torch.empty_like(inputs[0]), layer.p))
-
-    layers = [layer for layer in model.modules() if isinstance(layer, Dropout)]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    try:
-        with torch.no_grad(), seeded(0, x.device):
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return met
 
 
 def _kind(loop: Loop) -> tuple[object, ...]:

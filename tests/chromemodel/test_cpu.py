@@ -26,12 +26,16 @@ def plainly() -> mock._patch[object]:
 
 
 def same_both_ways(layer: nn.Module, x: Tensor) -> None:
-    """Compare values and all gradients of both ways."""
+    """Compare values and all gradients of both ways, and values where no gradient is asked."""
     outputs, gradients = [], []
     for way in (mock.patch.object(cpu, "is_plain_cpu", return_value=True), plainly()):
         given_x = x.clone().requires_grad_()
         with way:
             out = layer(given_x)
+            with torch.no_grad():
+                asked = given_x.detach().clone()
+                torch.testing.assert_close(layer(asked), out.detach())
+                assert torch.equal(asked, x)  # what is computed in its place is the layer's own
         weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
         inputs = [given_x, *layer.parameters()]
         gradients.append(torch.autograd.grad((out * weights).sum(), inputs))
@@ -54,12 +58,12 @@ def test_convolutions_as_plain(
 
 
 @settings(max_examples=20, deadline=None)
-@given(**SIZES, scale=st.booleans(), residual=st.booleans())
+@given(**SIZES, scale=st.booleans(), residual=st.booleans(), flattened=st.booleans())
 def test_attention_as_plain(
-    genes: int, channels: int, bins: int, scale: bool, residual: bool
+    genes: int, channels: int, bins: int, scale: bool, residual: bool, flattened: bool
 ) -> None:
     torch.manual_seed(0)
-    layer = SelfAttention(channels, scale=scale, residual=residual).double()
+    layer = SelfAttention(channels, scale=scale, residual=residual, flattened=flattened).double()
     same_both_ways(layer, torch.randn(genes, channels, bins, dtype=torch.float64))
 
 
