@@ -225,7 +225,7 @@ def test_a_processor_without_bfloat16_is_told_of(
 
 def test_the_command_line(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
     a = make_file("a.h5", n_genes=200)
-    task = ("train", a, "--recipe", "paper", "--model", "deepchrome", "--epochs", 2)
+    task = ("train", a, "--recipe", "paper", "--model", "transferchrome", "--epochs", 2)
     for name, more in (("exact", ()), ("near", ("--precision", "bfloat16"))):
         done = inside(*task, *more, "-o", name, "--device", "cpu", "--no-baseline")
         assert done.returncode == 0, done.stderr
