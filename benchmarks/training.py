@@ -2,17 +2,22 @@
 
 Times ours and `benchmarks.plain` in turn, each measurement in a process of its own, and prints the
 tables of ``docs/benchmarks.md``, "Training". ``--profile`` shows what bounds each of them,
-``--accuracy`` trains both with five seeds on real chromatin.
+``--accuracy`` trains both with five seeds on real chromatin, ``--start`` times ``chromemodel
+predict`` from a cold start on all genes of a real file.
 
     python -m benchmarks.training
     python -m benchmarks.training --profile
     python -m benchmarks.training --accuracy --data DATA -o results
+    python -m benchmarks.training --start --data DATA -o results
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,7 +37,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.arguments import parser
 from benchmarks.plain import PlainTransferChrome, plain_copy, predict, train_epoch
-from benchmarks.running import bin_calls, spread
+from benchmarks.running import SCRIPTS, Run, bin_calls, make_runs, spread
 from chromemodel.adapt import create_method
 from chromemodel.config import Precision, Split, TrainConfig
 from chromemodel.data.normalise import fit_scale, z_score
@@ -87,13 +92,17 @@ def main() -> None:
     options.add_argument("-n", "--rounds", type=int, default=9)
     options.add_argument("--profile", action="store_true")
     options.add_argument("--accuracy", action="store_true")
-    options.add_argument("--data", type=Path, help="folder of real data, for --accuracy")
+    options.add_argument("--start", action="store_true")
+    options.add_argument("--data", type=Path, help="folder of real data, for the last two")
     options.add_argument("-o", "--output", type=Path, default=Path("results"))
     arguments = options.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.profile:
         show_profiles()
     elif arguments.accuracy:
         show_accuracy(bin_calls(arguments.data, "E116", arguments.output))
+    elif arguments.start:
+        show_start(bin_calls(arguments.data, "E116", arguments.output), arguments.rounds)
     else:
         show_speed(arguments.rounds)
 
@@ -255,6 +264,26 @@ def train_plain(
     torch.set_num_threads(1)
     for _ in range(config.epochs):
         train_epoch(model, optimizer, x, y, config.batch_size)
+
+
+def show_start(path: Path, rounds: int) -> None:
+    """Print the seconds that a whole ``chromemodel predict`` takes, and importing torch alone."""
+    run = path.with_name(f"{path.stem}-one-epoch")
+    task = ("train", str(path), "--model=transferchrome", "--recipe=paper", "--epochs=1")
+    make_runs([Run(run, (*task, "--no-baseline"))], 1)
+    asked = (str(SCRIPTS / "chromemodel"), "predict", str(run), str(path), "-o", os.devnull, "-f")
+    commands: dict[str, tuple[str, ...]] = {
+        "importing torch": (sys.executable, "-c", "import torch"),
+        **{name: (*asked, "--precision", name) for name in PRECISIONS},
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            seconds[name].append(time.perf_counter() - start)
+    for name, found in seconds.items():
+        print(f"| {name} | {median(found):.2f} | {min(found):.2f}-{max(found):.2f} |")
 
 
 def real_genes(path: Path, trained: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
