@@ -14,7 +14,6 @@ predict`` from a cold start on all genes of a real file.
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import subprocess
 import sys
@@ -271,7 +270,7 @@ def show_start(path: Path, rounds: int) -> None:
     run = path.with_name(f"{path.stem}-one-epoch")
     task = ("train", str(path), "--model=transferchrome", "--recipe=paper", "--epochs=1")
     make_runs([Run(run, (*task, "--no-baseline"))], 1)
-    asked = (str(SCRIPTS / "chromemodel"), "predict", str(run), str(path), "-o", os.devnull, "-f")
+    asked = (str(SCRIPTS / "chromemodel"), "predict", str(run), str(path), "-o", "-")
     commands: dict[str, tuple[str, ...]] = {
         "importing torch": (sys.executable, "-c", "import torch"),
         **{name: (*asked, "--precision", name) for name in PRECISIONS},
@@ -280,7 +279,9 @@ def show_start(path: Path, rounds: int) -> None:
     for _ in range(rounds):
         for name, command in commands.items():
             start = time.perf_counter()
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             seconds[name].append(time.perf_counter() - start)
     for name, found in seconds.items():
         print(f"| {name} | {median(found):.2f} | {min(found):.2f}-{max(found):.2f} |")
