@@ -308,7 +308,7 @@ def chosen(
     said = {name: values[name] for name in TRAINING if values[name] is not None}
     of_networks = [option_name(name) for name in said if name != "seed"]
     if of_networks and model is None and (way := _way_out(MODELS, choice.model)):
-        raise click.UsageError(f"{', '.join(of_networks)}: only networks are trained so, and {way}")
+        raise click.UsageError(f"{', '.join(of_networks)}: only networks are trained so\n  {way}")
     with usage_errors():
         training = replace(
             choice.training, **said, device=values["device"], threads=values["threads"]
