@@ -118,8 +118,8 @@ class Checkpoints:
                 f"is of another training: model was {before['model']['name']}, now it is "
                 f"{config.model.name}",
                 path=path,
-                hint=f"name that one to go on after epoch {len(state.history)}; or choose another "
-                "-o, or begin anew with --force",
+                hint=f"to go on after epoch {len(state.history)} give the --model or --recipe it "
+                "began with; or choose another -o, or begin anew with --force",
             )
 
     def remove(self) -> None:
