@@ -92,6 +92,7 @@ def test_the_default_is_the_best(
             model = "random_forest" if "regression" in "".join(more) else "ensemble"
             assert named(run) == (model, "source_only")
             assert config(run)["model"]["options"]["trees"] == 5
+            assert model in done.stdout + done.stderr
             assert not (run / "source_only").exists()
             assert inside("evaluate", run.name).returncode == 0
 
