@@ -367,10 +367,10 @@ def finish() -> None:
     table = compare(source, target)
     say(f"\n# At last, the expression of {TARGET} that no command was given, on the genes of the")
     say("# test half, which took no part in adaptation:\n")
-    say(f"  {'':<47}  AUC    accuracy  was given")
+    say(f"  {'':<48}  AUC    accuracy  was given")
     for row in table:
         accuracy = "-" if np.isnan(row.accuracy) else f"{row.accuracy:.3f}"
-        say(f"  {row.what:<47}  {row.auc:.3f}  {accuracy:<8}  {row.given}")
+        say(f"  {row.what:<48}  {row.auc:.3f}  {accuracy:<8}  {row.given}")
     lines = [f"{row.what}\t{row.auc:.4f}\t{row.accuracy:.4f}\t{row.given}\n" for row in table]
     (OUT / "auc.tsv").write_text("what\tauc\taccuracy\tgiven\n" + "".join(lines))
     draw({f"{SOURCE} (source)": source, f"{TARGET} (target)": target}, OUT / "signal.png")

@@ -128,7 +128,7 @@ def test_source_loses_the_same_marks_with_and_without_a_target(
     weightless = {"domain_weight": 0.0}
     # tcn without dropout: nothing but the batches differs.
     found = adapt_model(
-        a, t, tmp_path / "run", method_options=weightless, training=dropping,
+        a, t, tmp_path / "run", method="dann", method_options=weightless, training=dropping,
         model="tcn", options={"dropout": 0.0},
     )  # fmt: skip
     losses = [

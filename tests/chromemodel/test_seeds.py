@@ -144,7 +144,7 @@ def test_together_runs_are_those_of_each_alone_up_to_rounding(
     own = [TrainConfig(**{**vars(TRAINING), "seed": seed}) for seed in (3, 4)]
     waiting = [
         (seed_folder(tmp_path / "all", one.seed),
-         {"options": SMALL, "baseline": False, "training": one})
+         {"recipe": "paper", "options": SMALL, "baseline": False, "training": one})
         for one in own
     ]  # fmt: skip
     told: list[tuple[int, int]] = []
@@ -170,10 +170,8 @@ def test_a_group_that_was_interrupted_goes_on(
 
     def make(out: Path, on_epoch: Any) -> dict[Path, ChromeError]:
         own = [TrainConfig(**{**vars(TRAINING), "seed": seed}) for seed in (3, 4)]
-        waiting = [
-            (seed_folder(out, one.seed), {"options": SMALL, "baseline": False, "training": one})
-            for one in own
-        ]
+        asked: dict[str, Any] = {"recipe": "paper", "options": SMALL, "baseline": False}
+        waiting = [(seed_folder(out, one.seed), {**asked, "training": one}) for one in own]
         return seeds_module._together(data, waiting, 1, on_epoch)
 
     def interrupting(seed: int, row: Epoch) -> None:

@@ -243,7 +243,8 @@ def test_what_does_not_fit_names_the_file(
 
 def test_the_command_line(inside: Cli, three: list[Path], tmp_path: Path) -> None:
     a, b, t = three
-    options = ["--epochs", 2, "--batch-size", 32, "--model", "crnn", "--device", "cpu"]
+    options = ["--epochs", 2, "--batch-size", 32, "--model", "crnn", "--method", "dann"]
+    options += ["--device", "cpu"]
     done = inside(
         "adapt", "--source", a, "--source", b, "--target", t, "-o", "run", "--json", *options
     )
