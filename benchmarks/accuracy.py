@@ -27,7 +27,7 @@ from chromeprep.format import read_bins
 
 
 class Setting(NamedTuple):
-    """A way to train; ``options`` go to the command line as they are."""
+    """A way to train; ``options`` overrule the paper's on the command line."""
 
     name: str
     cell_type: str
@@ -104,8 +104,8 @@ def main() -> None:
 def as_run(job: Job, output: Path) -> Run:
     """Return what ``chromemodel`` is asked for one job."""
     # The logistic regression is fitted once a split, below.
-    arguments = ("train", str(output / f"{job.setting.cell_type}.h5"), *job.setting.options,
-                 f"--seed={job.seed}", "--no-baseline")  # fmt: skip
+    arguments = ("train", str(output / f"{job.setting.cell_type}.h5"), "--recipe=paper",
+                 *job.setting.options, f"--seed={job.seed}", "--no-baseline")  # fmt: skip
     return Run(job.folder, arguments)
 
 

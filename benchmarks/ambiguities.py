@@ -190,7 +190,8 @@ def as_run(one: Setting, seed: int, limits: tuple[str, ...], output: Path, folde
         task = ["adapt", *files, "--no-baseline", *ADAPT_LIMITS]
     else:
         task = ["train", f"{output}/{SOURCE}{one.suffix}.h5", "--no-baseline", *ADAM, *limits]
-    return Run(folder / f"{one.name}-seed-{seed}", (*task, *one.options, f"--seed={seed}"))
+    words = (*task, "--recipe=paper", *one.options, f"--seed={seed}")
+    return Run(folder / f"{one.name}-seed-{seed}", words)
 
 
 def read_score(one: Setting, seed: int, run: Run) -> Score:

@@ -4,7 +4,7 @@ Trains on the genome-wide presence calls of H1 (E003) or GM12878 (E116) with who
 out, and scores the genes of the test chromosomes in the same and in the other cell type: there
 genes *and* cell type are new. Each seed has validation chromosomes of its own. The panel has
 neither cell type, no mixture of them, and no relative of H1. ``--search`` shows what the validation
-chromosomes say, which is what the recommended recipe was chosen by. The tables are those of
+chromosomes say, which is what the default was chosen by. The tables are those of
 ``docs/accuracy.md``; finished runs are kept.
 
     CHROME_REAL_DATA=… python -m benchmarks.recipe -o results

@@ -22,11 +22,12 @@ from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.tasks import MEAN
 
 CELL_TYPES = ("E003", "E116")
+PAPER_BY_ADAM = ("--recipe=paper", "--optimizer=adam", "--batch-size=64", "--epochs=6")
 #: Seeds and options of each model. Few trees and epochs: all runs together take minutes.
 MODELS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "ridge": ((0, 1, 2), ()),
     "random_forest": ((0, 1, 2), ("--set=trees=100",)),
-    "transferchrome": ((0,), ("--optimizer=adam", "--batch-size=64", "--epochs=6")),
+    "transferchrome": ((0,), PAPER_BY_ADAM),
 }
 
 

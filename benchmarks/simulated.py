@@ -1,7 +1,7 @@
 """How hard is the simulated world, and what does adaptation recover in it?
 
 For worlds of several seeds: logistic regression and gradient boosting within and between the two
-cell types, and ``chromemodel adapt`` with the demo's settings. Writes the tables of
+cell types, and the paper's ``chromemodel adapt`` as in the demo. Writes the tables of
 ``docs/simulate.md``; finished steps are kept.
 
     python -m benchmarks.simulated -o results/simulated
@@ -27,7 +27,7 @@ from chromeprep.format import ChromeBins, read_bins
 
 SOURCE, TARGET = "S01", "T01"
 BAMS, BIGWIGS = ("H3K4me3", "H3K36me3", "H3K27me3"), ("H3K4me1", "H3K9me3")
-DEMO = ("--optimizer", "adamw", "--lr", "0.0005", "--batch-size", "64", "--epochs", "12")
+DEMO = ("--recipe=paper", "--optimizer=adamw", "--lr=0.0005", "--batch-size=64", "--epochs=12")
 LAMBDAS = ("0.03", "0.1")
 
 

@@ -111,7 +111,7 @@ class Registry(Generic[T]):
         reference
             The paper it comes from.
         recipe
-            How a model is trained where the user does not say; `TrainConfig()` by default.
+            How its paper trains a model; `TrainConfig()` by default.
         fitter
             Whether the one training loop fits a model, or scikit-learn.
         tasks

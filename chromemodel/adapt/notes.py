@@ -17,7 +17,8 @@ def adapt_notes(
 ) -> tuple[str, ...]:
     """Return notes; ``seen`` is what was seen of the test genes, ``held_out`` validation genes."""
     split, fitter = config.split, MODELS.entry(config.model.name).fitter
-    notes = [f"split: {split.words}", *sources_note(config), seen.words]
+    notes = [f"model: {config.model.name}", f"split: {split.words}"]
+    notes += [*sources_note(config), seen.words]
     if split.new_genes:
         notes.append(
             "a lookup of the source looks up the test genes there, which no model here has seen"

@@ -41,6 +41,7 @@ from chromemodel.data.splits import (
     VALIDATION,
     split_target,
 )
+from chromemodel.defaults import PAPER_MODEL, Recipe, choose
 from chromemodel.evaluate.lookup import match_genes, missing_words
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import (
@@ -113,9 +114,10 @@ def adapt_model(
     out: str | Path,
     *,
     task: TaskName = "classification",
-    method: str = "dann",
+    recipe: Recipe | None = None,
+    method: str | None = None,
     method_options: Mapping[str, Any] | None = None,
-    model: str = "transferchrome",
+    model: str | None = None,
     options: Mapping[str, Any] | None = None,
     marks: Sequence[str] = (),
     window_bp: int | None = None,
@@ -130,7 +132,9 @@ def adapt_model(
     command: Sequence[str] = (),
     on_epoch: Callable[[str, Epoch], None] | None = None,
 ) -> Adapted:
-    """Adapt a model to a target without using its labels, and train one on the source beside it.
+    """Carry a model over to a target without using its labels, and adapt it by a method.
+
+    A run that adapts has one without adaptation, trained on the source alone, beside it.
 
     Labels of the target are read for the scores of its test genes and for nothing else.
 
@@ -143,6 +147,9 @@ def adapt_model(
         The run folder of the adapted run; ``out/source_only`` is the other.
     task
         As for `chromemodel.train_model`.
+    recipe
+        Likewise, and where `method` comes from; ``paper`` by default if a `method` that adapts is
+        given, as ``chromemodel adapt``.
     method, method_options
         A registered method that can do the task, and some of its options.
     model, options, marks, window_bp, normalise, transform, training, panel, baseline
@@ -173,11 +180,12 @@ def adapt_model(
     ValueError
         Where a name or an option of the model or method is wrong, or one cannot do the task.
     """
+    model, method, usual = choose(task, recipe, model, method)
+    training = training or usual
     MODELS.check_task(model, task)
     METHODS.check_task(method, task)
     check_panel(task, panel)
     entry = MODELS.entry(model)
-    training = training or entry.recipe
     split = split or Split(seed=training.seed)
     split = split if split.new_genes else replace(split, rule="adapt")
     component = full_component(model, options or {})
@@ -187,7 +195,7 @@ def adapt_model(
     if entry.fitter != "torch" and method != SOURCE_ONLY:
         raise ChromeError(
             f"{model} is fitted by {entry.fitter}; it can be carried over, but not adapted",
-            hint=f"use --method {SOURCE_ONLY}",
+            hint=f"use --method {SOURCE_ONLY}, or a network: --model {PAPER_MODEL}",
         )
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     folder_out = check_run_target(out, force=force, inputs=[*sources, target])
@@ -290,6 +298,7 @@ def adapt_model(
         with computing(training.threads):
             net, way = fresh(component, one, near.layout, training, sources[0], task)
             if isinstance(net, ClassicalNet):
+                checkpoints.refuse_others(config)
                 fit = fit_classical(net, genes, held_out, training.seed, aim)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)

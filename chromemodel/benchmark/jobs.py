@@ -84,7 +84,8 @@ class Job:
             words += ["--validation-fraction", str(self.split.validation_fraction)]
         else:
             words = ["train", self.source.path, "--split", self.split.rule]
-        words += ["-o", str(out), "--model", self.model, "--normalise", self.normalise]
+        words += ["-o", str(out), "--recipe", "paper", "--model", self.model]
+        words += ["--normalise", self.normalise]
         words += ["--transform", self.transform]
         for mark in self.marks:
             words += ["--mark", mark]

@@ -25,14 +25,22 @@ from chromemodel.config import (
     Transform,
     check_panel,
 )
+from chromemodel.defaults import (
+    BEST_METHOD,
+    BEST_MODEL,
+    PAPER_METHOD,
+    PAPER_MODEL,
+    Choice,
+    Recipe,
+    choose,
+)
 from chromemodel.models import MODELS
-from chromemodel.models.recipes import BEST_MODEL, BEST_NETWORK, PAPER_MODEL, Recipe
 from chromemodel.registry import Registry
 from chromemodel.serial import parse_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The training options; a model's recipe gives all but these.
+#: The training options; a recipe gives all but these.
 NO_RECIPE = ("seed", "mark_dropout", "precision")
 TRAINING = tuple(
     name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
@@ -152,22 +160,21 @@ task_option = click.option(
     show_default=True,
     help="Learn whether a gene is high, or its log(1 + expression).",
 )
+_BEST_MODELS = f"{BEST_MODEL['classification']}, of regression {BEST_MODEL['regression']}"
 model_options = in_order(
     click.option(
         "--recipe",
         type=click.Choice(get_args(Recipe)),
-        default="paper",
-        show_default=True,
-        help="What holds where nothing is said: as in the papers, or as is best by the evidence of "
-        "docs/accuracy.md (model "
-        f"{BEST_MODEL['classification']}, of regression {BEST_MODEL['regression']}; for networks "
-        "Adam).",
+        help="What holds where nothing is said: what is best by the evidence of docs/accuracy.md "
+        f"({_BEST_MODELS}, no adaptation, Adam for networks), or what the papers did "
+        f"({PAPER_MODEL}, {PAPER_METHOD}, each model's own optimizer).  [default: best; paper "
+        "beside a --method that adapts]",
     ),
     click.option(
         "--model",
         metavar="NAME",
         help="A model of `chromemodel models`, such as deepchrome or logistic.  "
-        f"[default: {PAPER_MODEL}]",
+        f"[default: {_BEST_MODELS}; with --recipe paper {PAPER_MODEL}]",
     ),
     click.option(
         "--set",
@@ -182,7 +189,8 @@ recipe_options = in_order(
     click.option(
         "--optimizer",
         type=click.Choice(get_args(Optimizer)),
-        help="This and the next seven: as the model's paper, see `chromemodel models NAME`.",
+        help="This and the next seven are for networks, and the recipe's where not given; "
+        "those of a model's paper: `chromemodel models NAME`.",
     ),
     click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Learning rate."),
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="For sgd."),
@@ -290,25 +298,46 @@ def panel_choice(
     return PanelChoice(panel, tuple(leave_out), relatives)
 
 
-def chosen_model(model: str | None, recipe: Recipe, task: TaskName) -> str:
-    """Return the model that was named, or else the recipe's."""
-    return model or (BEST_MODEL[task] if recipe == "best" else PAPER_MODEL)
-
-
-def training_config(model: str, values: Mapping[str, Any], recipe: Recipe) -> TrainConfig:
-    """Make the configuration from a command's parameters: the recipe, what is said apart.
+def chosen(
+    values: Mapping[str, Any],
+    task: TaskName,
+    recipe: Recipe | None,
+    model: str | None,
+    method: str | None = None,
+) -> Choice:
+    """Return what a command's parameters name, and the recipe's for the rest.
 
     Raises
     ------
     click.UsageError
-        Where there is no such model, or a value is wrong.
+        Where there is no such model, a value is wrong, or training is spoken of that the default
+        model has not.
     """
     with usage_errors("--model"):
-        entry = MODELS.entry(model)
-    usual = BEST_NETWORK if recipe == "best" and entry.fitter == "torch" else entry.recipe
+        choice = choose(task, recipe, model, method)
     said = {name: values[name] for name in TRAINING if values[name] is not None}
+    of_networks = [option_name(name) for name in said if name != "seed"]
+    if of_networks and model is None and (way := _way_out(MODELS, choice.model)):
+        raise click.UsageError(f"{', '.join(of_networks)}: only networks are trained so\n  {way}")
     with usage_errors():
-        return replace(usual, **said, device=values["device"], threads=values["threads"])
+        training = replace(
+            choice.training, **said, device=values["device"], threads=values["threads"]
+        )
+    return choice._replace(training=training)
+
+
+def _way_out(registry: Registry[Any], default: str) -> str:
+    """Return what to do where a default lacks what is asked for; empty for the papers'."""
+    if default == BEST_METHOD:
+        lacks, usual = "does not adapt", PAPER_METHOD
+    elif registry.entry(default).fitter != "torch":
+        lacks, usual = "is no network", PAPER_MODEL
+    else:
+        return ""
+    return (
+        f"the default {registry.kind}, {default}, {lacks}; name one, such as --{registry.kind} "
+        f"{usual}, or take the paper's: --recipe paper"
+    )
 
 
 def check_task(
@@ -330,9 +359,11 @@ def check_task(
 
 
 def chosen_options(
-    registry: Registry[Any], name: str, settings: Sequence[str], flag: str
+    registry: Registry[Any], name: str, settings: Sequence[str], flag: str, *, named: bool
 ) -> dict[str, Any]:
     """Read ``KEY=VALUE`` settings by the options of a registered model or method.
+
+    Where it was not `named`, an error says how to choose another.
 
     Raises
     ------
@@ -341,17 +372,19 @@ def chosen_options(
     """
     with usage_errors(f"--{registry.kind}"):
         cls = registry.load(name)
-    with usage_errors(flag):
+    with usage_errors(flag, "" if named else _way_out(registry, name)):
         options = parse_options(cls.Config, settings)
+    with usage_errors(flag):
         cls.Config(**options)
     return options
 
 
 @contextmanager
-def usage_errors(flag: str | None = None) -> Iterator[None]:
+def usage_errors(flag: str | None = None, hint: str = "") -> Iterator[None]:
     """Make a wrong value (ValueError) an error of the command line, which exits with 2.
 
-    Without a flag, a message that begins with a parameter's name begins with its option's.
+    Without a flag, a message that begins with a parameter's name begins with its option's. It ends
+    with the hint, if there is one.
     """
     try:
         yield
@@ -362,7 +395,7 @@ def usage_errors(flag: str | None = None) -> Iterator[None]:
             text = f"{flag}: {text}"
         elif name in click.get_current_context().params:
             text = option_name(name) + text[len(name) :]
-        raise click.UsageError(text) from error
+        raise click.UsageError(f"{text}\n  {hint}" if hint else text) from error
 
 
 def option_name(parameter: str) -> str:

@@ -14,7 +14,7 @@ from chromemodel.adapt import METHODS
 from chromemodel.cli._options import (
     baseline_option,
     check_task,
-    chosen_model,
+    chosen,
     chosen_options,
     compute_options,
     force_option,
@@ -26,14 +26,13 @@ from chromemodel.cli._options import (
     resume_option,
     run_option,
     task_option,
-    training_config,
     training_options,
     usage_errors,
 )
 from chromemodel.cli._resuming import telling_how_to_resume
 from chromemodel.config import GeneProtocol, Split
+from chromemodel.defaults import BEST_METHOD, PAPER_METHOD
 from chromemodel.models import MODELS
-from chromemodel.models.recipes import BEST_METHOD, PAPER_METHOD
 
 if TYPE_CHECKING:
     from chromemodel.cli._report import EpochReporter
@@ -57,8 +56,8 @@ _SPLIT = Split()
 @click.option(
     "--method",
     metavar="NAME",
-    help=f"One of: {', '.join(METHODS.names())}.  [default: {PAPER_METHOD}; with --recipe best "
-    f"{BEST_METHOD}]",
+    help=f"One of: {', '.join(METHODS.names())}.  [default: {BEST_METHOD}; with --recipe "
+    f"paper {PAPER_METHOD}]",
 )
 @click.option(
     "--method-set",
@@ -138,27 +137,30 @@ def command(
     resume: bool,
     **values: Any,
 ) -> None:
-    """Adapt a model of a labelled source to an unlabelled target, and write a run folder.
+    """Carry a model of a labelled source over to an unlabelled target, and write a run folder.
 
-    The adapted run is at -o, a run of the same seed without adaptation in its folder source_only.
-    Both predict every gene of the target; where the target has labels, both are scored on its test
-    genes, which did not adapt.
+    By default the best model by the evidence is carried over as it is; --method NAME adapts a
+    network to the target, and --recipe paper is TransferChrome's way. A run that adapted is at -o,
+    one of the same seed without adaptation in its folder source_only. All predict every gene of
+    the target; where the target has labels, they are scored on its test genes, which did not adapt.
     """
     split = _split(protocol, test_chromosomes, target_fraction)
-    model = chosen_model(model, recipe, task)
-    method = method or (BEST_METHOD if recipe == "best" else PAPER_METHOD)
-    training = training_config(model, values, recipe)
+    name, way, training = chosen(values, task, recipe, model, method)
     with usage_errors():
         split = replace(split, seed=training.seed, validation_fraction=validation_fraction)
     shortcuts = {"domain_weight": domain_weight, "domain_schedule": domain_schedule}
-    method_options = chosen_options(METHODS, method, method_settings, "--method-set")
+    method_named = method is not None
+    method_options = chosen_options(
+        METHODS, way, method_settings, "--method-set", named=method_named
+    )
     for key, value in shortcuts.items():
         if value is not None:
-            setting = [f"{key}={value}"]
-            method_options |= chosen_options(METHODS, method, setting, option_name(key))
-    options = chosen_options(MODELS, model, settings, "--set")
+            method_options |= chosen_options(
+                METHODS, way, [f"{key}={value}"], option_name(key), named=method_named
+            )
+    options = chosen_options(MODELS, name, settings, "--set", named=model is not None)
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
-    check_task(task, model, beside, method)
+    check_task(task, name, beside, way)
 
     from chromemodel.adapt.protocol import adapt_model
     from chromemodel.cli._report import METRICS, EpochReporter, score_table
@@ -180,9 +182,9 @@ def command(
             target,
             out,
             task=task,
-            method=method,
+            method=way,
             method_options=method_options,
-            model=model,
+            model=name,
             options=options,
             marks=marks,
             window_bp=window_bp,

@@ -21,8 +21,8 @@ from chromemodel.serial import fields_of, to_json, type_words
 def command(name: str | None, as_json: bool) -> None:
     """List the models and the methods of adaptation, or the options of the one called NAME.
 
-    Options of --set come first; those of a model with dashes are how its paper trains it, which
-    `train` and `adapt` do where nothing else is said.
+    Options of --set come first; those of a model with dashes are how its paper trains it, as
+    `train` and `adapt` do with --recipe paper.
     """
     from chromeprep.cli._shell import echo_json
     from chromeprep.errors import did_you_mean

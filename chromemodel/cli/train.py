@@ -11,7 +11,7 @@ import click
 from chromemodel.cli._options import (
     baseline_option,
     check_task,
-    chosen_model,
+    chosen,
     chosen_options,
     compute_options,
     force_option,
@@ -24,7 +24,6 @@ from chromemodel.cli._options import (
     resume_option,
     run_option,
     task_option,
-    training_config,
     training_options,
     usage_errors,
 )
@@ -99,15 +98,15 @@ def command(
 ) -> None:
     """Train a model on the labelled genes of DATA.h5 and write a run folder.
 
-    The genes are cut into training, validation and test genes; the scores of each are printed,
-    beside those of a logistic regression on the same genes; for --task regression those of a ridge
+    The model is the best by the evidence, or TransferChrome as published with --recipe paper. The
+    genes are cut into training, validation and test genes; the scores of each are printed, beside
+    those of a logistic regression on the same genes; for --task regression those of a ridge
     regression.
     """
     named = validation_chromosomes + test_chromosomes
     if split_rule not in (None, "chromosome") and named:
         raise click.UsageError(f"--split {split_rule} has no chromosomes to name")
-    model = chosen_model(model, recipe, task)
-    training = training_config(model, values, recipe)
+    name, _, training = chosen(values, task, recipe, model)
     with usage_errors():
         split = Split(
             rule=split_rule or ("chromosome" if named else "thirds"),
@@ -115,14 +114,14 @@ def command(
             validation_chromosomes=validation_chromosomes,
             test_chromosomes=test_chromosomes,
         )
-    options = chosen_options(MODELS, model, settings, "--set")
+    options = chosen_options(MODELS, name, settings, "--set", named=model is not None)
     beside = panel_choice(panel, panel_leave_out, panel_relatives)
-    check_task(task, model, beside)
+    check_task(task, name, beside)
     if seeds is not None and resume:
         raise click.UsageError("--resume is for one run; the same command goes on with all --seeds")
     asked: dict[str, Any] = {
         "task": task,
-        "model": model,
+        "model": name,
         "options": options,
         "marks": marks,
         "window_bp": window_bp,

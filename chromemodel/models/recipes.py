@@ -1,16 +1,12 @@
 """With which optimizer, batches and epochs did each paper train?
 
-The recipe of a model is what is used where the user says nothing else. ``patience`` is ours
+The recipe of a model is what ``--recipe paper`` trains it by. ``patience`` is ours
 throughout: the papers run all epochs and keep the best on the validation genes, or the last.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
-from chromemodel.config import TaskName, TrainConfig
-
-Recipe = Literal["paper", "best"]
+from chromemodel.config import TrainConfig
 
 #: "Model training" of Chen et al. 2022; batch size and patience are ours.
 TRANSFERCHROME = TrainConfig()
@@ -28,11 +24,3 @@ DEEPEPI = TrainConfig("adam", lr=0.001, weight_decay=0.0, batch_size=300, epochs
 CRNN = TrainConfig("adam", lr=0.001, weight_decay=0.0, batch_size=200, epochs=500)
 #: Ours: no settings were at hand.
 TCN = TrainConfig("adam", lr=0.001, weight_decay=0.0, batch_size=64, epochs=100)
-PAPER_MODEL, PAPER_METHOD = "transferchrome", "dann"
-#: What the evidence supports where nothing else is said; ``docs/accuracy.md`` has the evidence.
-BEST_MODEL: dict[TaskName, str] = {
-    "classification": "ensemble",
-    "regression": "random_forest",
-}
-BEST_METHOD = "source_only"
-BEST_NETWORK = TrainConfig("adam", lr=0.001, weight_decay=0.0, batch_size=64, epochs=40, patience=8)

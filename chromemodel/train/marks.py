@@ -30,7 +30,8 @@ def check_mark_dropout(
     if fitter != "torch":
         raise ChromeError(
             f"{model} is fitted by {fitter}, all genes at once; it cannot lose marks at random",
-            hint="leave out --mark-dropout, and train a run for each set of marks: --mark",
+            hint="leave out --mark-dropout, and train a run for each set of marks (--mark); or "
+            "train a network, such as --model transferchrome",
         )
     if rule == "none":
         raise ChromeError(

@@ -100,6 +100,28 @@ class Checkpoints:
         path = self.folder / f"{config.method.name}{_ENDING}"
         return Checkpoint(path, config, data, resume=self.resume, force=self.force)
 
+    def refuse_others(self, config: RunConfig) -> None:
+        """Refuse what other fits have left here, for a model that leaves none: it would be lost.
+
+        Raises
+        ------
+        MismatchError
+            It names their model.
+        RunError
+            Where a file is damaged.
+        """
+        if self.force and not self.resume:
+            return
+        for path in self.folder.glob(f"*{_ENDING}"):
+            before, state = read_state(path)
+            raise MismatchError(
+                f"is of another training: model was {before['model']['name']}, now it is "
+                f"{config.model.name}",
+                path=path,
+                hint=f"to go on after epoch {len(state.history)} give the --model or --recipe it "
+                "began with; or choose another -o, or begin anew with --force",
+            )
+
     def remove(self) -> None:
         """Remove all, once the run is written."""
         remove_checkpoints(self.folder)

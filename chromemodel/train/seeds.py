@@ -16,6 +16,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from chromemodel.config import RunConfig, Split, TrainConfig
+from chromemodel.defaults import choose
 from chromemodel.models import MODELS
 from chromemodel.train.checkpoint import CONFIG, METRICS, read_config
 from chromemodel.train.device import pick_device
@@ -230,4 +231,5 @@ def _differs(
 
 
 def _model(settings: dict[str, Any]) -> str:
-    return str(settings.get("model", "transferchrome"))
+    task = settings.get("task", "classification")
+    return choose(task, settings.get("recipe"), settings.get("model")).model

@@ -41,6 +41,7 @@ from chromemodel.data.splits import (
     draw_split,
     split_genes,
 )
+from chromemodel.defaults import Recipe, choose
 from chromemodel.evaluate.metrics import Score
 from chromemodel.evaluate.predictions import (
     Predictions,
@@ -93,7 +94,8 @@ def train_steps(
     out: str | Path,
     *,
     task: TaskName = "classification",
-    model: str = "transferchrome",
+    recipe: Recipe | None = None,
+    model: str | None = None,
     options: Mapping[str, Any] | None = None,
     marks: Sequence[str] = (),
     window_bp: int | None = None,
@@ -120,6 +122,9 @@ def train_steps(
         The run folder, written at the end as a whole or not at all.
     task
         ``regression`` learns and predicts log(1 + expression) instead of the label.
+    recipe
+        Where `model` and `training` come from if they are not given: ``best`` (by default) or
+        ``paper``; as ``chromemodel train``, see `chromemodel.defaults`.
     model, options
         A registered model that can do the task, and some of its options.
     marks
@@ -133,7 +138,8 @@ def train_steps(
     split
         Random thirds by the seed of `training` by default.
     training
-        Optimizer, epochs, seed, device; by default the recipe of the model.
+        Optimizer, epochs, seed, device; of what scikit-learn fits only the seed and the threads
+        count.
     panel
         A panel of other cell types to predict with, beside the marks; see ``docs/fusion.md``.
     baseline
@@ -160,10 +166,11 @@ def train_steps(
     ValueError
         Where a name or an option of the model is wrong, or it cannot do the task, nor a panel.
     """
+    choice = choose(task, recipe, model)
+    model, training = choice.model, training or choice.training
     MODELS.check_task(model, task)
     check_panel(task, panel)
     fitter = MODELS.entry(model).fitter
-    training = training or MODELS.entry(model).recipe
     split = split or Split(seed=training.seed)
     component = full_component(model, options or {})
     target = check_run_target(out, force=force, inputs=[data])
@@ -205,6 +212,7 @@ def train_steps(
         net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data, task)
         genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
         if isinstance(net, ClassicalNet):
+            checkpoints.refuse_others(config)
             fit = fit_classical(net, genes, held_out, training.seed, aim)
         else:
             fit_data = FitData(

@@ -384,8 +384,8 @@ def test_every_method_from_end_to_end(
     training = replace(quick, epochs=2)
     runs = [
         adapt_model(
-            source, file, tmp_path / out, method=way, options=options, training=training,
-            baseline=False,
+            source, file, tmp_path / out, recipe="paper", method=way, options=options,
+            training=training, baseline=False,
         )
         for way, file, out in (
             (name, target, "run"), (name, blind, "blind"), ("source_only", target, "alone")

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from chromemodel.models import MODELS
+from chromeprep.errors import ChromeError
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,6 +40,31 @@ def test_every_setting_is_one_change_that_exists(
         # The options are read before the file of bins is missed.
         assert done.returncode == 1, (one.name, done.stderr)
         assert "E116" in done.stderr
+
+
+def test_the_bases_are_the_papers_network(
+    ambiguities: ModuleType, inside: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def seen(*files: object, **settings: Any) -> None:
+        asked.append(settings)
+        raise ChromeError("seen")
+
+    monkeypatch.setattr("chromemodel.train.single.train_model", seen)
+    monkeypatch.setattr("chromemodel.adapt.protocol.adapt_model", seen)
+    settings = {one.name: one for one in ambiguities.settings_of(8)}
+    for name in ("base", "adapt", "adapt-not"):
+        run = ambiguities.as_run(settings[name], 0, ("--epochs=8",), tmp_path, tmp_path)
+        assert "seen" in inside(*run.arguments, "-o", run.folder).stderr
+    base, adapt, without = asked
+    paper = replace(MODELS.entry("transferchrome").recipe, device="auto")
+    assert [one["model"] for one in asked] == ["transferchrome"] * 3
+    assert (adapt["method"], without["method"]) == ("dann", "source_only")
+    assert base["training"] == replace(
+        paper, optimizer="adam", weight_decay=0.0, batch_size=64, epochs=8
+    )
+    assert adapt["training"] == without["training"] == replace(paper, epochs=60, patience=60)
 
 
 def test_bases_come_with_the_settings(ambiguities: ModuleType) -> None:

@@ -203,12 +203,12 @@ def test_classical_models_are_carried_over_but_not_adapted(
     source, target = make_file("s.h5"), make_file("t.h5", seed=1)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ChromeError, match="can be carried over, but not adapted") as caught:
-        adapt_model(source, target, tmp_path / "run", model=name)
+        adapt_model(source, target, tmp_path / "run", model=name, method="dann")
     assert "--method source_only" in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
     done = adapt_model(
         source, target, tmp_path / "run", model=name, options=TREES.get(name),
-        method="source_only", baseline=False,
+        baseline=False,
     )  # fmt: skip
     assert done.scores[0].metrics.auroc > 0.7
     assert evaluate_run(tmp_path / "run").scores[0].metrics == done.scores[0].metrics
@@ -229,7 +229,9 @@ def test_the_command_line(
     done = inside("train", "a.h5", "-o", "gb", "--model", "gradient_boosting", "--set", "trees=5")
     assert done.returncode == 0, done.stderr
     assert "logistic regression" in done.stdout
-    done = inside("adapt", "--source=a.h5", "--target=b.h5", "-o", "r", "--model=linear_svm")
+    done = inside(
+        "adapt", "--source=a.h5", "--target=b.h5", "-o", "r", "--model=linear_svm", "--recipe=paper"
+    )
     assert done.returncode == 1
     assert "not adapted" in done.stderr
     listed = inside("models").stdout.splitlines()
@@ -244,8 +246,8 @@ def test_the_command_line(
     assert document["recipe"]["batch_size"] == 1
     assert "seed" not in document["recipe"]
     done = inside(
-        "train", "a.h5", "-o", "dc", "--model", "deepchrome.mlp", "--epochs=1", "--batch-size=9",
-        "--clip-norm=2", "--seed=3", "--no-baseline",
+        "train", "a.h5", "-o", "dc", "--recipe=paper", "--model", "deepchrome.mlp", "--epochs=1",
+        "--batch-size=9", "--clip-norm=2", "--seed=3", "--no-baseline",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     training = json.loads((tmp_path / "dc/config.json").read_text())["training"]

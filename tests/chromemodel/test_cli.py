@@ -20,10 +20,12 @@ from chromemodel.train.loop import Epoch
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 MakeFile = Callable[..., Path]
 QUICK = [
+    "--recipe=paper",
     "--set=dense_kernels=4,3", "--set=kernels=6", "--set=features=8", "--set=label_widths=6",
     "--optimizer=adam", "--lr=0.01", "--batch-size=16", "--epochs=2", "-p1",
 ]  # fmt: skip
-ADAPT = ["adapt", "--source=a", "--target=b", "-o", "r"]
+TRAIN = ["train", "a.h5", "-o", "r", "--recipe=paper"]
+ADAPT = ["adapt", "--source=a", "--target=b", "-o", "r", "--recipe=paper"]
 
 
 def names(folder: Path) -> list[str]:
@@ -93,9 +95,9 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
         (["adapt", "--source=a", "--target=b", "-o", "-"], "a run is a folder and cannot go to"),
         (["train", "a.h5", "-o", "r", "--lr", "0"], "--lr"),
         (["train", "a.h5", "-o", "r", "--model", "transferchrom"], "did you mean 'transferchrome'"),
-        (["train", "a.h5", "-o", "r", "--set", "dropuot=1"], "did you mean 'dropout'"),
-        (["train", "a.h5", "-o", "r", "--set", "dropout=2"], "dropout is 2.0"),
-        (["train", "a.h5", "-o", "r", "--set", "pool=x"], "expected a whole number"),
+        ([*TRAIN, "--set", "dropuot=1"], "did you mean 'dropout'"),
+        ([*TRAIN, "--set", "dropout=2"], "dropout is 2.0"),
+        ([*TRAIN, "--set", "pool=x"], "expected a whole number"),
         (["train", "a.h5", "-o", "r", "--split", "thirds", "--test-chromosome", "1"], "--split"),
         ([*ADAPT, "--target-fraction", "1"], "1"),
         ([*ADAPT, "--method", "dan"], "'dann'"),
@@ -106,7 +108,7 @@ def test_adapt_json(inside: Cli, make_file: MakeFile, tmp_path: Path) -> None:
         ([*ADAPT, "--domain-weight", ""], "--domain-weight: 'domain_weight' is ''"),
         ([*ADAPT, "--domain-schedule", "slow"], "--domain-schedule: "),
         ([*ADAPT, "--target-fraction", "nan"], "--target-fraction is nan"),
-        (["train", "a.h5", "-o", "r", "--momentum", "nan"], "--momentum is nan"),
+        ([*TRAIN, "--momentum", "nan"], "--momentum is nan"),
         (["models", "dan"], "did you mean 'dann'"),
     ],
 )  # fmt: skip

@@ -31,13 +31,15 @@ SMALL = {"dense_kernels": [4, 3], "kernels": 6, "features": 8, "label_widths": [
 def runs(make_file: MakeFile, tmp_path: Path, quick: TrainConfig) -> Path:
     """Runs ``one`` and ``lin`` (of fewer marks) of one split, ``two`` of another, on ``a.h5``."""
     path = make_file("a.h5", noise=2.0)
-    train_model(path, tmp_path / "one", options=SMALL, training=quick, baseline=False)
+    train_model(
+        path, tmp_path / "one", recipe="paper", options=SMALL, training=quick, baseline=False
+    )
     train_model(
         path, tmp_path / "lin", model="logistic", marks=("H3K4me3",), training=quick, baseline=False
     )
     train_model(
-        path, tmp_path / "two", options=SMALL, training=replace(quick, seed=1, epochs=1),
-        baseline=False,
+        path, tmp_path / "two", recipe="paper", options=SMALL,
+        training=replace(quick, seed=1, epochs=1), baseline=False,
     )  # fmt: skip
     return tmp_path
 
@@ -76,7 +78,13 @@ def test_a_run_carried_over_against_one_of_the_target(
 ) -> None:
     make_file("s.h5", seed=1, cell_type="S")
     adapt_model(
-        runs / "s.h5", runs / "a.h5", runs / "over", options=SMALL, training=quick, baseline=False
+        runs / "s.h5",
+        runs / "a.h5",
+        runs / "over",
+        recipe="paper",
+        options=SMALL,
+        training=quick,
+        baseline=False,
     )
     with pytest.raises(MismatchError, match="common"):
         compare_runs(runs / "over", runs / "one")
@@ -97,7 +105,9 @@ def test_a_run_carried_over_against_one_of_the_target(
     assert [one.protocol for one in found.seen] == ["same-genes", "new-genes"]
     assert "one knows more of these genes" in caplog.text
 
-    train_model(runs / "s.h5", runs / "back", options=SMALL, training=quick, baseline=False)
+    train_model(
+        runs / "s.h5", runs / "back", recipe="paper", options=SMALL, training=quick, baseline=False
+    )
     with pytest.raises(MismatchError, match=r"is tested on .*a\.h5, .*back on .*s\.h5") as caught:
         compare_runs(runs / "one", runs / "back")
     assert "--data FILE" in str(caught.value)

@@ -42,8 +42,8 @@ def genes(ids: list[str], expression: list[float] | None = None, **columns: Any)
 def adapted(make_file: MakeFile, tmp_path: Path, quick: TrainConfig) -> Adapted:
     source, target = make_file("s.h5"), make_file("t.h5", seed=1, cell_type="B")
     return adapt_model(
-        source, target, tmp_path / "run", options=SMALL, training=replace(quick, epochs=1),
-        baseline=False,
+        source, target, tmp_path / "run", recipe="paper", options=SMALL,
+        training=replace(quick, epochs=1), baseline=False,
     )  # fmt: skip
 
 
@@ -155,7 +155,9 @@ def test_scores_of_genes_known_from_another_cell_type_are_marked(
     make_file: MakeFile, tmp_path: Path, quick: TrainConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = make_file("a.h5")
-    train_model(path, tmp_path / "run", options=SMALL, training=quick, baseline=False)
+    train_model(
+        path, tmp_path / "run", recipe="paper", options=SMALL, training=quick, baseline=False
+    )
     own = evaluate_run(tmp_path / "run")
     assert [one.protocol for one in own.seen] == ["new-genes"]
     assert {score.model for score in own.scores} == {"transferchrome"}

@@ -128,7 +128,7 @@ def test_source_loses_the_same_marks_with_and_without_a_target(
     weightless = {"domain_weight": 0.0}
     # tcn without dropout: nothing but the batches differs.
     found = adapt_model(
-        a, t, tmp_path / "run", method_options=weightless, training=dropping,
+        a, t, tmp_path / "run", method="dann", method_options=weightless, training=dropping,
         model="tcn", options={"dropout": 0.0},
     )  # fmt: skip
     losses = [
@@ -227,9 +227,12 @@ def test_mark_dropout_where_it_cannot_be(
 ) -> None:
     a, t = make_file("a.h5", seed=1), make_file("t.h5", seed=2)
     with pytest.raises(ChromeError, match=message):
-        train_model(a, tmp_path / "run", training=dropping, **options)
+        train_model(a, tmp_path / "run", recipe="paper", training=dropping, **options)
     with pytest.raises(ChromeError, match=message):
-        adapt_model(a, t, tmp_path / "run", method="source_only", training=dropping, **options)
+        adapt_model(
+            a, t, tmp_path / "run", recipe="paper", method="source_only", training=dropping,
+            **options,
+        )  # fmt: skip
 
 
 def test_the_worth_of_each_mark(run: Path) -> None:

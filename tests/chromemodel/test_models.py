@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 
 from chromemodel.adapt import create_method
 from chromemodel.config import TrainConfig
+from chromemodel.defaults import BEST_NETWORK
 from chromemodel.evaluate.predict import predict_genes
 from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.models import MODELS, create_model
@@ -207,9 +209,26 @@ def test_the_same_commands_for_every_model(name: str, make_file: MakeFile, tmp_p
 
 
 @pytest.mark.parametrize("name", MODELS.names("classification"))
-def test_a_model_is_trained_by_its_own_recipe(
+def test_a_model_is_trained_by_the_recipe_of_its_paper(
     name: str, make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found = trained_by(name, make_file, tmp_path, monkeypatch, recipe="paper")
+    assert found == MODELS.entry(name).recipe
+
+
+def test_networks_are_trained_by_adam_where_nothing_is_said(
+    make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained_by("deepchrome", make_file, tmp_path, monkeypatch) == BEST_NETWORK
+
+
+def trained_by(
+    name: str,
+    make_file: MakeFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    **more: Any,
+) -> TrainConfig:
     seen: list[TrainConfig] = []
 
     class Stopped(Exception):  # noqa: N818
@@ -221,8 +240,9 @@ def test_a_model_is_trained_by_its_own_recipe(
 
     monkeypatch.setattr("chromemodel.train.single.fresh", fresh)
     with pytest.raises(Stopped):
-        train_model(make_file(n_bins=16), tmp_path / "run", model=name)
-    assert seen == [MODELS.entry(name).recipe]
+        train_model(make_file(n_bins=16), tmp_path / "run", model=name, **more)
+    (one,) = seen
+    return one
 
 
 def test_recipes() -> None:
@@ -311,7 +331,7 @@ def test_variants_are_transferchrome_with_other_options() -> None:
 
 def test_a_run_without_the_newer_keys_is_read(make_file: MakeFile, tmp_path: Path) -> None:
     data, run = make_file(n_bins=16), tmp_path / "run"
-    train_model(data, run, training=TrainConfig(epochs=1), baseline=False)
+    train_model(data, run, recipe="paper", training=TrainConfig(epochs=1), baseline=False)
     before = predict_genes(run, data).probability
     config = json.loads((run / "config.json").read_text())
     del config["training"]["clip_norm"], config["layout"]["window_named"]

@@ -228,7 +228,7 @@ def test_evaluate_compare_and_select_follow(
     quick = replace(quick, epochs=1)
     for seed in (0, 1):
         adapt_model(
-            source, target, tmp_path / f"run{seed}", options=SMALL, split=NEW,
+            source, target, tmp_path / f"run{seed}", recipe="paper", options=SMALL, split=NEW,
             training=replace(quick, seed=seed),
         )  # fmt: skip
     run = tmp_path / "run0"
@@ -267,7 +267,7 @@ def test_select_knows_the_parts(
 ) -> None:
     for method in ("dann", "source_only"):
         adapt_model(
-            *pair, tmp_path / method, options=SMALL, split=NEW, method=method,
+            *pair, tmp_path / method, recipe="paper", options=SMALL, split=NEW, method=method,
             training=replace(quick, epochs=1),
         )  # fmt: skip
     found = select_run([tmp_path / "dann", tmp_path / "source_only"])
@@ -277,7 +277,8 @@ def test_select_knows_the_parts(
 def test_a_run_goes_on_from_its_checkpoint(
     pair: tuple[Path, Path], tmp_path: Path, quick: TrainConfig
 ) -> None:
-    asked: dict[str, Any] = {"options": SMALL, "training": quick, "baseline": False}
+    asked: dict[str, Any] = {"recipe": "paper", "options": SMALL, "training": quick}
+    asked["baseline"] = False
     asked["split"] = Split("adapt-chromosome", seed=1)
 
     def stop(name: str, row: Epoch) -> None:
@@ -293,7 +294,16 @@ def test_a_run_goes_on_from_its_checkpoint(
 
 
 def test_command_line(inside: Run, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    files = ["adapt", "--source", pair[0], "--target", pair[1], "--epochs", 1, "-p1"]
+    files = [
+        "adapt",
+        "--source",
+        pair[0],
+        "--target",
+        pair[1],
+        "--method=dann",
+        "--epochs=1",
+        "-p1",
+    ]
     named = inside(*files, "--test-chromosome", "5", "--test-chromosome", "chr2", "-o", "a")
     assert named.returncode == 0, named.stderr
     assert "protocol new-genes: none of 40 genes (test genes of the target)" in named.stderr

@@ -217,7 +217,7 @@ def test_a_run_says_log1p_expression(
     expressed: Callable[..., Path], quick: TrainConfig, tmp_path: Path
 ) -> None:
     data, run = expressed(n_genes=150), tmp_path / "run"
-    done = train_model(data, run, task="regression", training=quick)
+    done = train_model(data, run, recipe="paper", task="regression", training=quick)
     genes, rows = read_bins(data).genes, table(run / "predictions.tsv")
     assert list(rows[0]) == [
         "gene_id", "gene_name", "chrom", "tss", "strand", "predicted_log1p_expression",
@@ -249,13 +249,17 @@ def test_the_scale_is_of_training_genes_alone(
     expressed: Callable[..., Path], make_file: MakeFile, quick: TrainConfig, tmp_path: Path
 ) -> None:
     data = expressed(n_genes=150)
-    train_model(data, tmp_path / "run", task="regression", training=quick, baseline=False)
+    train_model(
+        data, tmp_path / "run", recipe="paper", task="regression", training=quick, baseline=False
+    )
     parts = np.array([row["part"] for row in table(tmp_path / "run/predictions.tsv")])
     content = read_bins(data)
     values = content.genes.expression.copy()
     values[parts == "test"] = values[parts == "test"][::-1] * 7
     other = make_file("b.h5", replace(content, genes=replace(content.genes, expression=values)))
-    train_model(other, tmp_path / "other", task="regression", training=quick, baseline=False)
+    train_model(
+        other, tmp_path / "other", recipe="paper", task="regression", training=quick, baseline=False
+    )
     assert told(tmp_path / "run") == told(tmp_path / "other")
     weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in ("run", "other")]
     assert weights[0] == weights[1]
@@ -290,7 +294,8 @@ def test_adaptation_does_not_read_the_targets_expression(
     for file in (target, other, unknown):
         run = tmp_path / file.stem
         done = adapt_model(
-            source, file, run, task="regression", method=method, training=replace(quick, epochs=2),
+            source, file, run, recipe="paper", task="regression", method=method,
+            training=replace(quick, epochs=2),
             options={"batch_norm": True} if method == "adabn" else {}, baseline=False,
         )  # fmt: skip
         runs.append((done, run))
@@ -340,7 +345,7 @@ def test_the_lookup_takes_the_mean_where_nothing_is_known() -> None:
 def test_classification_keeps_its_files(
     make_file: MakeFile, quick: TrainConfig, tmp_path: Path
 ) -> None:
-    train_model(make_file(), tmp_path / "run", training=quick)
+    train_model(make_file(), tmp_path / "run", recipe="paper", training=quick)
     document = json.loads((tmp_path / "run/config.json").read_text())
     assert document["version"] == 1
     assert "task" not in document
@@ -351,7 +356,7 @@ def test_an_older_reader_refuses(
     expressed: Callable[..., Path], quick: TrainConfig, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    train_model(expressed(), tmp_path / "run", task="regression", training=quick)
+    train_model(expressed(), tmp_path / "run", recipe="paper", task="regression", training=quick)
     assert task_of(read_run(tmp_path / "run").config.task).learned == "expression"
     monkeypatch.setattr("chromemodel.train.checkpoint.RUN_VERSION", 2)
     with pytest.raises(RunError, match="reads up to 2"):
@@ -393,7 +398,7 @@ def test_models_methods_and_panels_that_classify_only(
 def test_the_command_line(expressed: Callable[..., Path], inside: Cli, tmp_path: Path) -> None:
     expressed("a.h5")
     expressed("b.h5", seed=1, cell_type="B")
-    options = ("--task", "regression", "--optimizer=adam", "--epochs=2", "-p", "1")
+    options = ("--task=regression", "--recipe=paper", "--optimizer=adam", "--epochs=2", "-p1")
     done = inside("train", "a.h5", "-o", "run", *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:4] == ["Pearson", "Spearman", "R2", "RMSE"]
@@ -462,7 +467,7 @@ def test_what_needs_classes_refuses_a_regression(
     with pytest.raises(ChromeError, match="is a run of --task regression"):
         select_run([tmp_path / "run", tmp_path / "run"])
     training = TrainConfig(epochs=1, threads=1, mark_dropout=0.3)
-    train_model(data, tmp_path / "marks", task="regression", training=training)
+    train_model(data, tmp_path / "marks", recipe="paper", task="regression", training=training)
     done = inside("evaluate", "marks", "--by-marks", "--bootstrap=0")
     assert (done.returncode, done.stdout) == (1, "")
     assert "a table by marks needs one of --task classification" in done.stderr

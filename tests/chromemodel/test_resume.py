@@ -48,6 +48,7 @@ MakeFile = Callable[..., Path]
 
 SMALL = {"dense_kernels": [4, 3], "kernels": 6, "features": 8, "label_widths": [6]}
 QUICK = [
+    "--recipe=paper",
     "--set=dense_kernels=4,3", "--set=kernels=6", "--set=features=8", "--set=label_widths=6",
     "--optimizer=adam", "--lr=0.01", "--batch-size=16", "--epochs=4", "-p1", "--device=cpu",
     "--no-baseline",
@@ -400,6 +401,30 @@ def test_another_version_is_told(
     assert "chromemodel was " in done.stderr
     assert ", now it is 99.0" in done.stderr
     assert inside(*TRAIN, "-o", "run", "--resume").returncode == 0
+
+
+@pytest.mark.parametrize("default", [["--set=trees=5"], ["--model=logistic"]])
+def test_a_model_without_checkpoints_does_not_remove_those_of_another(
+    inside: Cli, stopped: Path, tmp_path: Path, default: list[str]
+) -> None:
+    kept = stopped.read_bytes()
+    words = ["train", "a.h5", "-o", "run", "--no-baseline", "-p1", *default]
+    for more in ([], ["--resume"], ["--resume", "--force"]):
+        done = inside(*words, *more)
+        assert done.returncode == 1
+        assert "is of another training: model was transferchrome, now it is" in done.stderr
+        assert "give the --model or --recipe it began with" in done.stderr
+        assert stopped.read_bytes() == kept
+    assert inside(*TRAIN, "-o", "run").returncode == 0
+    assert not stopped.parent.exists()
+
+
+def test_a_model_without_checkpoints_removes_them_by_force(
+    inside: Cli, stopped: Path, tmp_path: Path
+) -> None:
+    done = inside("train", "a.h5", "-o", "run", "--set=trees=5", "--no-baseline", "-p1", "-f")
+    assert done.returncode == 0, done.stderr
+    assert not stopped.parent.exists()
 
 
 def test_force_begins_anew(inside: Cli, stopped: Path, tmp_path: Path) -> None:

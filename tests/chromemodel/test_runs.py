@@ -52,7 +52,9 @@ def table(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def trained(make_file: MakeFile, tmp_path: Path, quick: TrainConfig) -> Trained:
-    return train_model(make_file("a.h5"), tmp_path / "run", options=SMALL, training=quick)
+    return train_model(
+        make_file("a.h5"), tmp_path / "run", recipe="paper", options=SMALL, training=quick
+    )
 
 
 def test_a_run_folder(trained: Trained, tmp_path: Path) -> None:
@@ -94,9 +96,15 @@ def test_the_same_seed_gives_the_same_files(
     trained: Trained, tmp_path: Path, quick: TrainConfig
 ) -> None:
     torch.rand(7)
-    train_model(tmp_path / "a.h5", tmp_path / "again", options=SMALL, training=quick)
     train_model(
-        tmp_path / "a.h5", tmp_path / "other", options=SMALL, training=replace(quick, seed=1)
+        tmp_path / "a.h5", tmp_path / "again", recipe="paper", options=SMALL, training=quick
+    )
+    train_model(
+        tmp_path / "a.h5",
+        tmp_path / "other",
+        recipe="paper",
+        options=SMALL,
+        training=replace(quick, seed=1),
     )
     first, again, other = (files_of(tmp_path / name) for name in ("run", "again", "other"))
     for name in ("weights.safetensors", "history.csv", "predictions.tsv", "metrics.json"):
@@ -113,7 +121,13 @@ def test_training_moves_no_random_state(
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    train_model(make_file(), tmp_path / "run", options=SMALL, training=replace(quick, epochs=1))
+    train_model(
+        make_file(),
+        tmp_path / "run",
+        recipe="paper",
+        options=SMALL,
+        training=replace(quick, epochs=1),
+    )
     read_run(tmp_path / "run")
     assert torch.equal(torch.rand(2), expected)
 
@@ -161,7 +175,13 @@ def test_a_run_of_named_marks_uses_its_own_file(
 ) -> None:
     path, run = make_file(), tmp_path / "run"
     done = train_model(
-        path, run, marks=("H3K36me3", "H3K4me3"), options=SMALL, training=quick, baseline=False
+        path,
+        run,
+        recipe="paper",
+        marks=("H3K36me3", "H3K4me3"),
+        options=SMALL,
+        training=quick,
+        baseline=False,
     )
     assert evaluate_run(run).scores[0].metrics == done.scores[2].metrics
     assert len(predict_genes(run, path).probability) == 120
@@ -189,7 +209,9 @@ def test_normalisation_by_the_training_genes(
     make_file: MakeFile, tmp_path: Path, quick: TrainConfig
 ) -> None:
     path = make_file("a.h5")
-    train_model(path, tmp_path / "run", options=SMALL, training=quick, normalise="training")
+    train_model(
+        path, tmp_path / "run", recipe="paper", options=SMALL, training=quick, normalise="training"
+    )
     config = read_run(tmp_path / "run").config
     data = read_bins(path)
     rows = split_genes(data.genes, config.split) == "train"
@@ -199,7 +221,7 @@ def test_normalisation_by_the_training_genes(
     deep = make_file("deep.h5", scale=10)
     a, b = (predict_genes(tmp_path / "run", one).probability for one in (path, deep))
     assert np.abs(a - b).max() > 0.01
-    train_model(path, tmp_path / "own", options=SMALL, training=quick)
+    train_model(path, tmp_path / "own", recipe="paper", options=SMALL, training=quick)
     a, b = (predict_genes(tmp_path / "own", one).probability for one in (path, deep))
     np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -209,7 +231,12 @@ def test_a_split_by_chromosome_is_kept_for_other_files(
 ) -> None:
     split = Split("chromosome", test_chromosomes=("chr2",))
     done = train_model(
-        make_file("a.h5"), tmp_path / "run", options=SMALL, training=quick, split=split
+        make_file("a.h5"),
+        tmp_path / "run",
+        recipe="paper",
+        options=SMALL,
+        training=quick,
+        split=split,
     )
     assert done.config.split.test_chromosomes == ("chr2",)
     assert len(done.config.split.validation_chromosomes) > 0
@@ -223,7 +250,9 @@ def test_genes_without_a_label_are_left_out(
 ) -> None:
     data = make_bins()
     data.genes.label[:20] = -1
-    done = train_model(make_file("a.h5", data), tmp_path / "run", options=SMALL, training=quick)
+    done = train_model(
+        make_file("a.h5", data), tmp_path / "run", recipe="paper", options=SMALL, training=quick
+    )
     assert any("20 genes without a label were left out" in note for note in done.notes)
     assert sum(s.metrics.genes for s in done.scores if s.model == "transferchrome") == 100
     rows = table(tmp_path / "run" / "predictions.tsv")
@@ -260,6 +289,7 @@ def test_a_diverging_run_leaves_the_old_one(
         train_model(
             tmp_path / "a.h5",
             tmp_path / "run",
+            recipe="paper",
             options=SMALL,
             training=replace(quick, optimizer="sgd", lr=1e15),
             force=True,
@@ -290,11 +320,13 @@ def test_missing_folders_above_a_run(make_file: MakeFile, tmp_path: Path) -> Non
     data, out = make_file("a.h5"), tmp_path / "runs" / "new" / "K562"
     quick = TrainConfig(optimizer="sgd", lr=1e15, epochs=2)
     with pytest.raises(ChromeError, match="the loss is"):
-        train_model(data, out, options=SMALL, training=quick)
+        train_model(data, out, recipe="paper", options=SMALL, training=quick)
     with pytest.raises(KeyboardInterrupt), run_folder(out):
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-    train_model(data, out, options=SMALL, training=TrainConfig(epochs=1), baseline=False)
+    train_model(
+        data, out, recipe="paper", options=SMALL, training=TrainConfig(epochs=1), baseline=False
+    )
     assert [path.name for path in out.parent.iterdir()] == ["K562"]
     assert read_run(out).config.kind == "train"
 
@@ -308,7 +340,9 @@ def test_predict_writes_into_no_run_folder(
     run, other = tmp_path / "run", tmp_path / "other"
     (run / "source_only").mkdir()
     (tmp_path / "link").symlink_to(run)
-    train_model(tmp_path / "a.h5", other, options=SMALL, training=quick, baseline=False)
+    train_model(
+        tmp_path / "a.h5", other, recipe="paper", options=SMALL, training=quick, baseline=False
+    )
     before = files_of(tmp_path)
     for asked, folder in (
         (run, run),
@@ -324,7 +358,7 @@ def test_predict_writes_into_no_run_folder(
 def test_windows_too_small_for_the_model(make_file: MakeFile, tmp_path: Path) -> None:
     path = make_file("a.h5", n_bins=2)
     with pytest.raises(MismatchError, match="pools 3 bins into one position; a gene has only 2"):
-        train_model(path, tmp_path / "run", options={"pool": 3})
+        train_model(path, tmp_path / "run", recipe="paper", options={"pool": 3})
 
 
 def _drop(key: str) -> Callable[[dict[str, Any]], None]:
@@ -384,7 +418,9 @@ def test_adapt_writes_two_runs(
     make_file: MakeFile, tmp_path: Path, quick: TrainConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, target = make_file("s.h5"), make_file("t.h5", seed=1, scale=4, cell_type="B")
-    done = adapt_model(source, target, tmp_path / "run", options=SMALL, training=quick)
+    done = adapt_model(
+        source, target, tmp_path / "run", recipe="paper", options=SMALL, training=quick
+    )
     assert [score.model for score in done.scores] == [
         "source_only",
         "dann",
@@ -428,7 +464,9 @@ def test_labels_of_the_target_change_nothing_but_scores(
     source = make_file("s.h5")
     for name, labels in (("t.h5", True), ("u.h5", False)):
         target = make_file(name, seed=1, labels=labels)
-        done = adapt_model(source, target, tmp_path / name[0], options=SMALL, training=quick)
+        done = adapt_model(
+            source, target, tmp_path / name[0], recipe="paper", options=SMALL, training=quick
+        )
         assert bool(done.scores) == labels
         assert np.isnan(done.label_agreement) != labels
     with_labels, without = files_of(tmp_path / "t"), files_of(tmp_path / "u")
@@ -452,7 +490,15 @@ def test_only_the_adapting_half_of_the_target_adapts(
             signal[halves == part] += 2
         changed = replace(data, signal=signal)
         target = make_file("t.h5", changed)
-        adapt_model(source, target, tmp_path / "run", options=SMALL, training=quick, force=True)
+        adapt_model(
+            source,
+            target,
+            tmp_path / "run",
+            recipe="paper",
+            options=SMALL,
+            training=quick,
+            force=True,
+        )
         weights.append((tmp_path / "run" / "weights.safetensors").read_bytes())
     # The statistics of /marks are those of `data` throughout: only rows differ.
     assert weights[0] == weights[1]
@@ -463,9 +509,15 @@ def test_source_only_beside_dann_is_source_only_alone(
     make_file: MakeFile, tmp_path: Path, quick: TrainConfig
 ) -> None:
     source, target = make_file("s.h5"), make_file("t.h5", seed=1)
-    adapt_model(source, target, tmp_path / "both", options=SMALL, training=quick)
+    adapt_model(source, target, tmp_path / "both", recipe="paper", options=SMALL, training=quick)
     adapt_model(
-        source, target, tmp_path / "one", options=SMALL, training=quick, method="source_only"
+        source,
+        target,
+        tmp_path / "one",
+        recipe="paper",
+        options=SMALL,
+        training=quick,
+        method="source_only",
     )
     assert not (tmp_path / "one" / "source_only").exists()
     for name in ("weights.safetensors", "history.csv", "predictions.tsv"):
@@ -479,9 +531,9 @@ def test_dann_without_weight_is_source_only_in_the_features(
     source, target = make_file("s.h5"), make_file("t.h5", seed=1, scale=9)
     none, some = (
         adapt_model(
-            source, target, tmp_path / str(weight), options=SMALL | {"dropout": 0.0},
-            training=replace(quick, optimizer="sgd"), baseline=False,
-            method_options={"domain_weight": weight, "domain_schedule": "fixed"},
+            source, target, tmp_path / str(weight), recipe="paper",
+            options=SMALL | {"dropout": 0.0}, training=replace(quick, optimizer="sgd"),
+            baseline=False, method_options={"domain_weight": weight, "domain_schedule": "fixed"},
         )
         for weight in (0.0, 5.0)
     )  # fmt: skip
@@ -511,7 +563,9 @@ def test_adapt_says_which_genes_are_in_the_source(
     rows = np.arange(first, first + 120)
     taken = replace(far, genes=far.genes.take(rows), signal=far.signal[rows])
     source, target = make_file("s.h5"), make_file("t.h5", taken)
-    done = adapt_model(source, target, tmp_path / "run", options=SMALL, training=quick)
+    done = adapt_model(
+        source, target, tmp_path / "run", recipe="paper", options=SMALL, training=quick
+    )
     (told,) = (found for note in done.notes if (found := re.match(message, note)))
     assert int(told[1]) == done.test_genes == done.scores[0].metrics.genes
     ids = [set(read_bins(source).genes.gene_id), set(table_ids(tmp_path / "run"))]
@@ -534,8 +588,10 @@ def test_notes_of_scores_that_tell_little(
 ) -> None:
     flat = replace(quick, optimizer="sgd", lr=1e-12, epochs=1)
     data, other = make_file("a.h5"), make_file("b.h5", seed=1)
-    done = train_model(data, tmp_path / "run", options=SMALL, training=flat)
-    adapted = adapt_model(data, other, tmp_path / "two", options=SMALL, training=flat)
+    done = train_model(data, tmp_path / "run", recipe="paper", options=SMALL, training=flat)
+    adapted = adapt_model(
+        data, other, tmp_path / "two", recipe="paper", options=SMALL, training=flat
+    )
     for notes, path in ((done.notes, "run"), (adapted.notes, "two")):
         assert any(re.fullmatch(r"only \d+ validation genes: .* is noise", n) for n in notes)
         assert json.loads((tmp_path / path / "metrics.json").read_text())["notes"] == list(notes)
@@ -553,7 +609,7 @@ def test_adapt_without_validation_runs_all_epochs(
 ) -> None:
     split = Split("adapt", validation_fraction=0.0)
     done = adapt_model(
-        make_file("s.h5"), make_file("t.h5", seed=1), tmp_path / "run",
+        make_file("s.h5"), make_file("t.h5", seed=1), tmp_path / "run", recipe="paper",
         options=SMALL, training=replace(quick, patience=1), split=split,
     )  # fmt: skip
     assert {fit.best_epoch for fit in done.fits.values()} == {4}

@@ -69,7 +69,7 @@ def test_each_run_is_an_ordinary_one(
     for seed in (3, 4):
         single = tmp_path / f"single-{seed}"
         own = TrainConfig(**{**vars(TRAINING), "seed": seed})
-        train_model(data, single, options=SMALL, baseline=False, training=own)
+        train_model(data, single, recipe="paper", options=SMALL, baseline=False, training=own)
         folder = seed_folder(tmp_path / "all", seed)
         for name in (WEIGHTS, HISTORY, METRICS, PREDICTIONS):
             assert (folder / name).read_bytes() == (single / name).read_bytes()
@@ -144,7 +144,7 @@ def test_together_runs_are_those_of_each_alone_up_to_rounding(
     own = [TrainConfig(**{**vars(TRAINING), "seed": seed}) for seed in (3, 4)]
     waiting = [
         (seed_folder(tmp_path / "all", one.seed),
-         {"options": SMALL, "baseline": False, "training": one})
+         {"recipe": "paper", "options": SMALL, "baseline": False, "training": one})
         for one in own
     ]  # fmt: skip
     told: list[tuple[int, int]] = []
@@ -170,10 +170,8 @@ def test_a_group_that_was_interrupted_goes_on(
 
     def make(out: Path, on_epoch: Any) -> dict[Path, ChromeError]:
         own = [TrainConfig(**{**vars(TRAINING), "seed": seed}) for seed in (3, 4)]
-        waiting = [
-            (seed_folder(out, one.seed), {"options": SMALL, "baseline": False, "training": one})
-            for one in own
-        ]
+        asked: dict[str, Any] = {"recipe": "paper", "options": SMALL, "baseline": False}
+        waiting = [(seed_folder(out, one.seed), {**asked, "training": one}) for one in own]
         return seeds_module._together(data, waiting, 1, on_epoch)
 
     def interrupting(seed: int, row: Epoch) -> None:
@@ -233,7 +231,7 @@ def test_the_command(
 ) -> None:
     make_file()
     words = ("train", "a.h5", "-o", "all", "--seeds", "2", "--epochs", "2", "--device", "cpu")
-    words += ("--no-baseline", "--set", "kernels=6", "--set", "features=8")
+    words += ("--recipe=paper", "--no-baseline", "--set", "kernels=6", "--set", "features=8")
     done = inside(*words)
     assert done.returncode == 0, done.stderr
     assert "seed 0: epoch 1/2" in done.stderr
@@ -254,6 +252,7 @@ def test_an_interrupt_keeps_the_epochs_of_other_processes(
     data = make_file()
     words = [
         str(script), "train", str(data), "-o", str(tmp_path / "all"), "--seeds", "2", "-p", "1",
+        "--recipe=paper",
         "--epochs", "100000", "--patience", "100000", "--device", "cpu", "--no-baseline",
         "--set", "kernels=2", "--set", "dense_kernels=2", "--set", "features=2", "--lr", "1e-6",
     ]  # fmt: skip

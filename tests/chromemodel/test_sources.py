@@ -128,7 +128,7 @@ def test_one_table_is_itself_and_the_first_of_equal_ids_counts() -> None:
 
 
 def test_adapting_from_two_sources(three: list[Path], tmp_path: Path, quick: TrainConfig) -> None:
-    found = adapt_model(three[:2], three[2], tmp_path / "run", training=quick)
+    found = adapt_model(three[:2], three[2], tmp_path / "run", recipe="paper", training=quick)
     config = read_run(tmp_path / "run").config
     assert [one.cell_type for one in config.sources] == ["A", "B"]
     assert config.version == 2
@@ -174,7 +174,9 @@ def test_training_sees_the_second_source(
     }
     losses = {}
     for name, paths in runs.items():
-        adapt_model(paths, three[2], tmp_path / name, method="source_only", training=quick)
+        adapt_model(
+            paths, three[2], tmp_path / name, recipe="paper", method="source_only", training=quick
+        )
         losses[name] = (tmp_path / name / "history.csv").read_text()
     assert losses["one"] != losses["both"]
 
@@ -183,7 +185,7 @@ def test_one_source_in_a_list_is_a_source_byte_for_byte(
     three: list[Path], tmp_path: Path, quick: TrainConfig
 ) -> None:
     for name, source in (("plain", three[0]), ("listed", [three[0]])):
-        adapt_model(source, three[2], tmp_path / name, training=quick)
+        adapt_model(source, three[2], tmp_path / name, recipe="paper", training=quick)
     for file in sorted((tmp_path / "plain").rglob("*")):
         if file.is_dir():
             continue
@@ -202,7 +204,7 @@ def test_one_source_in_a_list_is_a_source_byte_for_byte(
 def test_an_old_configuration_is_read(
     three: list[Path], tmp_path: Path, quick: TrainConfig
 ) -> None:
-    adapt_model(three[0], three[2], tmp_path / "run", training=quick)
+    adapt_model(three[0], three[2], tmp_path / "run", recipe="paper", training=quick)
     old = json.loads((tmp_path / "run" / "config.json").read_text())
     assert from_json(RunConfig, old).more_sources == ()
     assert from_json(RunConfig, old).source_words == "A"
@@ -241,7 +243,8 @@ def test_what_does_not_fit_names_the_file(
 
 def test_the_command_line(inside: Cli, three: list[Path], tmp_path: Path) -> None:
     a, b, t = three
-    options = ["--epochs", 2, "--batch-size", 32, "--model", "crnn", "--device", "cpu"]
+    options = ["--epochs", 2, "--batch-size", 32, "--model", "crnn", "--method", "dann"]
+    options += ["--device", "cpu"]
     done = inside(
         "adapt", "--source", a, "--source", b, "--target", t, "-o", "run", "--json", *options
     )

@@ -63,8 +63,8 @@ def test_the_middle_is_what_a_narrow_file_has(both: tuple[Path, Path]) -> None:
 def test_a_run_on_the_middle(both: tuple[Path, Path], tmp_path: Path, normalise: str) -> None:
     wide, narrow = both
     done = train_model(
-        wide, tmp_path / "run", window_bp=400, options=SMALL, training=QUICK, baseline=False,
-        normalise=normalise,  # type: ignore[arg-type]
+        wide, tmp_path / "run", recipe="paper", window_bp=400, options=SMALL, training=QUICK,
+        baseline=False, normalise=normalise,  # type: ignore[arg-type]
     )  # fmt: skip
     layout = json.loads((tmp_path / "run/config.json").read_text())["layout"]
     assert (layout["flank_bp"], layout["n_bins"], layout["window_named"]) == (400, 8, True)
@@ -72,7 +72,9 @@ def test_a_run_on_the_middle(both: tuple[Path, Path], tmp_path: Path, normalise:
     a, b = (predict_genes(tmp_path / "run", path).probability for path in both)
     np.testing.assert_allclose(a, b, atol=1e-5)
     # A run of narrow windows that were not asked for takes no wider ones.
-    train_model(narrow, tmp_path / "own", options=SMALL, training=QUICK, baseline=False)
+    train_model(
+        narrow, tmp_path / "own", recipe="paper", options=SMALL, training=QUICK, baseline=False
+    )
     with pytest.raises(MismatchError, match="flank is 1000 bp, expected 400 bp"):
         predict_genes(tmp_path / "own", wide)
 
@@ -98,7 +100,9 @@ def test_files_that_do_not_hold_the_window(
     both: tuple[Path, Path], make_file: MakeFile, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    train_model(both[0], run, window_bp=600, options=SMALL, training=QUICK, baseline=False)
+    train_model(
+        both[0], run, recipe="paper", window_bp=600, options=SMALL, training=QUICK, baseline=False
+    )
     with pytest.raises(MismatchError, match="600 bp on either side is wider") as caught:
         predict_genes(run, both[1])
     assert "--flank 600 --bin-size 100" in str(caught.value)
@@ -111,8 +115,8 @@ def test_files_that_do_not_hold_the_window(
 def test_adapting_on_the_middle(both: tuple[Path, Path], tmp_path: Path) -> None:
     wide, narrow = both
     done = adapt_model(
-        wide, narrow, tmp_path / "run", window_bp=400, options=SMALL, training=QUICK,
-        baseline=False,
+        wide, narrow, tmp_path / "run", recipe="paper", window_bp=400, options=SMALL,
+        training=QUICK, baseline=False,
     )  # fmt: skip
     assert done.config.layout.n_bins == 8
     assert evaluate_run(tmp_path / "run").scores[1].metrics == done.scores[1].metrics
