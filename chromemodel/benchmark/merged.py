@@ -74,8 +74,8 @@ def _panels(before: PanelFile | None, now: PanelFile | None) -> Iterator[str]:
     if before.digest != now.digest:
         yield f"the panel has other content ({before.path} then, {now.path} now)"
     if before.leave_out != now.leave_out:
-        one, two = (", ".join(panel.leave_out) or "no more" for panel in (before, now))
-        yield f"left out of the panel was {one}, now it is {two}"
+        one, two = (", ".join(panel.leave_out) or "nothing" for panel in (before, now))
+        yield f"left out of the panel besides was {one}, now it is {two}"
     if before.relatives != now.relatives:
         words = ("left out" if panel.relatives else "kept" for panel in (before, now))
         yield "near duplicates in the panel were {}, now they are {}".format(*words)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from chromemodel.adapt.protocol import adapt_model
+from chromemodel.benchmark import together
 from chromemodel.benchmark.folder import Folder
 from chromemodel.benchmark.inputs import check_files, read_inputs
 from chromemodel.benchmark.jobs import Job, plan_jobs
@@ -30,6 +31,7 @@ from chromemodel.evaluate.metrics import binary_metrics
 from chromemodel.evaluate.runs import Evaluation, evaluate_run
 from chromemodel.evaluate.subsets import variable_in
 from chromemodel.models import MODELS
+from chromemodel.train.checkpoint import read_config
 from chromemodel.train.single import train_model
 from chromeprep.errors import FormatError, InputError, MismatchError
 from chromeprep.format import ChromeBins, Panel, read_bins, read_panel, write_bins, write_panel
@@ -335,7 +337,7 @@ def test_it_goes_on_with_the_same_panel_only(
     for more, words in (
         ([], f"the panel was {world / 'panel.h5'}, now it is not given"),
         (["--panel", tmp_path / "new.h5"], "the panel has other content ("),
-        (["--panel", moved, "--panel-leave-out", "P"], "was no more, now it is P"),
+        (["--panel", moved, "--panel-leave-out", "P"], "was nothing, now it is P"),
         (["--panel", moved, "--panel-keep-like"], "were left out, now they are kept"),
     ):
         wrong = inside(*asked, *more)
@@ -469,6 +471,22 @@ def test_a_cell_type_that_the_panel_does_not_name_is_said(
     text = (tmp_path / "b/README.md").read_text()
     assert "**The panel names no `new`.**" in text
     assert "| A to new | A, A2 | 7 |" in text
+
+
+def test_runs_that_train_together_have_the_panel_too(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "quicker_together", lambda device: True)
+    spec = spec_of(world, "convchrome.cnn1d")
+    (jobs,), _ = together.grouped(plan_jobs(spec))
+    folder = Folder(tmp_path / "b")
+    together.run_together(folder, jobs, lambda job, event, worker: None)
+    assert all(folder.finished(job) is not None for job in jobs)
+    done = run_benchmark(spec, tmp_path / "c")
+    assert not done.failures
+    for job in jobs:
+        panels = [read_config(Folder(tmp_path / name).run(job)).panel for name in "bc"]
+        assert panels[0] == panels[1] is not None
 
 
 def test_jobs_have_the_panel_and_old_ones_none(world: Path) -> None:
