@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ class Beside(NamedTuple):
 
     Attributes
     ----------
-    gene_id
-        Of its file.
+    genes, ids
+        How many its file has, and a digest of their ids (`ids_digest`).
     lookups
         What is looked up of each gene, to be read as a probability, by name.
     source_label
@@ -32,7 +33,8 @@ class Beside(NamedTuple):
         How many genes the source's lookup does not find.
     """
 
-    gene_id: NDArray[np.object_]
+    genes: int
+    ids: str
     lookups: Mapping[str, NDArray[np.float64]]
     source_label: NDArray[np.int8] | None = None
     variable: NDArray[np.bool_] | None = None
@@ -56,7 +58,7 @@ class Beside(NamedTuple):
         Examples
         --------
         >>> label = np.array([1, 0, 1])
-        >>> beside = Beside(np.array(["a", "b", "c"]), {}, np.array([1, 1, -1]))
+        >>> beside = Beside(3, "", {}, np.array([1, 1, -1]))
         >>> beside.agreement(np.ones(3, bool), label)
         0.5
         """
@@ -65,6 +67,11 @@ class Beside(NamedTuple):
         both = rows & (self.source_label >= 0)
         same = self.source_label[both] == label[both]
         return float(same.mean()) if len(same) else float("nan")
+
+
+def ids_digest(gene_id: NDArray[np.object_]) -> str:
+    """Return a digest of ids (genes,), by which it is known that two tables have the same genes."""
+    return blake2b("\n".join(map(str, gene_id)).encode(), digest_size=16).hexdigest()
 
 
 def known_beside(genes: GeneTable, source: GeneTable | None, panel: Panel | None) -> Beside:
@@ -80,7 +87,7 @@ def known_beside(genes: GeneTable, source: GeneTable | None, panel: Panel | None
         Of those that may speak.
     """
     lookups: dict[str, NDArray[np.float64]] = {}
-    beside = Beside(genes.gene_id, lookups)
+    beside = Beside(len(genes), ids_digest(genes.gene_id), lookups)
     if source is not None:
         lookup = source_expression(source, genes)
         lookups[f"source {lookup.kind}"] = lookup.score

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chromemodel.benchmark.beside import Beside, known_beside
+from chromemodel.benchmark.beside import Beside, ids_digest, known_beside
 from chromemodel.benchmark.folder import Folder, Record
 from chromemodel.benchmark.jobs import Job, plan_jobs
 from chromemodel.benchmark.panels import Spoken, read_again, spoken_in
@@ -102,7 +102,7 @@ class Collector:
             beside = self._known_beside(job)
             for method, path in outcomes:
                 predicted[method] = one = read_predictions(path / PREDICTIONS)
-                if not np.array_equal(one.gene_id, beside.gene_id):
+                if ids_digest(one.gene_id) != beside.ids:
                     raise FormatError(
                         f"has other genes than {job.target.path}", path=path / PREDICTIONS
                     )
@@ -174,7 +174,7 @@ class Collector:
         if beside.missing:
             kind = "expression" if "source expression" in beside.lookups else "label"
             self.notes[
-                f"notice: {job.target.name}: {beside.missing} of {len(beside.gene_id)} genes have "
+                f"notice: {job.target.name}: {beside.missing} of {beside.genes} genes have "
                 f"no {kind} in {job.source.name}; the lookup puts them at its median"
             ] = None
         self._looked_up[job.target.name, job.seed] = [

@@ -79,15 +79,18 @@ def check_panel(
         leave_out=tuple(sorted(set(choice.leave_out))),
         relatives=choice.relatives,
     )
-    genes = {one.name: read_description(one.path).genes for one in cell_types}
+    near = [one for one in cell_types if one.name == source]
+    of_source = read_description(near[0].path).genes if near else None
     warnings: dict[str, None] = {}
     problems: dict[str, None] = {}
     for one, other in _cases(cell_types, source):
+        genes = of_source if one in near else None
         try:
-            _check_genes(whole, genes[one.name], one, panel)
+            genes = read_description(one.path).genes if genes is None else genes
+            _check_genes(whole, genes, one, panel)
             told = panel.beside(one, *([] if other is None else [other]))
             out = leave_out(
-                whole, told.choice, [(named(one), genes[one.name])],
+                whole, told.choice, [(named(one), genes)],
                 None if other is None else named(other),
             )  # fmt: skip
             turns(whole, [name for name in panel.cell_types if name not in out.why])
