@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from chromemodel.benchmark.rows import COMMON, CROSS, LOOKUP, ORIGIN, OWN, UNCROSS
+from chromemodel.benchmark.cells import number
+from chromemodel.benchmark.rows import ALL, COMMON, CROSS, LOOKUP, ORIGIN, OWN, PANEL_MEAN, UNCROSS
 from chromemodel.benchmark.series import Series, find, targets
 from chromemodel.benchmark.spec import BenchmarkSpec
 from chromemodel.benchmark.summaries import OfCellType, Summary, by_cell_type
-from chromemodel.benchmark.tables import number
+from chromemodel.fusion.steps import fused_name
 from chromemodel.style import COLOURS, DARK, FAINT, GREY, MARKERS
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ class _Look(NamedTuple):
 
 
 def draw(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
-    """Draw the AUROC of all series that have runs; there must be one."""
-    measured = [one for one in summaries if one.series.runs]
+    """Draw the AUROC on all test genes of all series that have runs; there must be one."""
+    measured = [one for one in summaries if one.series.runs and one.series.subset == ALL]
     if spec.protocol == "cross":
         return _cross(spec, measured)
-    models = [one for one in measured if one.series.method != LOOKUP]
+    marks = [one for one in measured if not one.series.with_panel]
+    models = [one for one in marks if one.series.method != LOOKUP]
     if len(models) > MOST_LINES or not models or len(targets(spec)) == 1:
         return _rows(spec, measured)
     return _side_by_side(spec, measured)
@@ -67,18 +69,23 @@ def _side_by_side(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
     """Cell types on x, models beside each other."""
     from matplotlib.figure import Figure
 
-    names = ordered(spec, [one.series for one in summaries])
+    everything = [one.series for one in summaries]
+    shown = [one for one in summaries if not one.series.with_panel]
+    names = ordered(spec, everything)
     apart = len(names) <= MOST_APART
-    inches = len(names) * (max(0.55, 0.16 * len(summaries)) if apart else 0.17)
+    inches = len(names) * (max(0.55, 0.16 * len(shown)) if apart else 0.17)
     figure = Figure(figsize=(min(max(inches + 1.2, 5.2), 12.0), 4.0), layout="constrained")
     axes = figure.subplots()
     looks = [
-        _Look(f"{_short(one.series.model)} ({number(one.mean, 3)})", *_colour(index))
-        for index, one in enumerate(summaries)
+        _Look(f"{_name(one.series)} ({number(one.mean, 3)})", *_colour(index))
+        if one.series.method != LOOKUP
+        else _lookup_look(one.series)._replace(label=f"{_name(one.series)} ({number(one.mean, 3)})")
+        for index, one in enumerate(shown)
     ]
-    _columns(axes, names, [by_cell_type(one.series) for one in summaries], looks)
+    hollow = [_with_panel(everything, one.series) for one in shown]
+    _columns(axes, names, [by_cell_type(one.series) for one in shown], looks, hollow)
     axes.set_ylabel("AUROC on test genes")
-    _legend(figure, axes, f"model (mean over cell types){_spread(spec, apart)}")
+    _legend(figure, axes, f"model (mean over cell types){_told(spec, apart)}")
     return figure
 
 
@@ -110,6 +117,7 @@ def _cross(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
         spare.remove()
     for axes, model in zip(panels, models or [""], strict=False):
         columns = []
+        hollow = []
         looks = []
         drops = []
         for index, method in enumerate(_METHODS):
@@ -117,6 +125,7 @@ def _cross(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
                 continue
             series = find(everything, model, method, test_set)
             columns.append([] if series is None else by_cell_type(series))
+            hollow.append([] if series is None else _with_panel(everything, series))
             looks.append(_Look(method, *_colour(index)))
             drops += [
                 f"{method} {number(one.drop, 1)}"
@@ -124,11 +133,9 @@ def _cross(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
                 if one.series is series and math.isfinite(one.drop)
             ]
         columns += [by_cell_type(one.series) for one in lookups]
-        looks += [
-            _Look(f"lookup: {_short(one.series.model)}", GREY, "x_+1"[index % 4])
-            for index, one in enumerate(lookups)
-        ]
-        _columns(axes, names, columns, looks)
+        hollow += [[] for _ in lookups]
+        looks += [_lookup_look(one.series) for one in lookups]
+        _columns(axes, names, columns, looks, hollow)
         axes.set_title(_short(model), pad=15 if drops else 6)
         if drops:
             axes.annotate(
@@ -140,7 +147,7 @@ def _cross(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
     same = test_set == COMMON or spec.new_genes
     genes = "the same test genes for all" if same else "each protocol's test genes"
     source = "" if spec.source is None else f"source {_short(spec.source)}; "
-    _legend(figure, panels[0], f"{source}{genes}; points below origin{_spread(spec, apart)}")
+    _legend(figure, panels[0], f"{source}{genes}; points below origin{_told(spec, apart)}")
     return figure
 
 
@@ -184,10 +191,7 @@ def _rows(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> Figure:
         )  # fmt: skip
     axes.set_yticks(
         range(len(shown)),
-        [
-            ("lookup: " if one.series.method == LOOKUP else "") + _short(one.series.model)
-            for one in shown
-        ],
+        [_name(one.series) for one in shown],
     )
     axes.set_ylim(-0.7, len(shown) - 0.3)
     axes.tick_params(axis="y", length=0)
@@ -203,12 +207,16 @@ def _columns(
     names: Sequence[str],
     columns: Sequence[Sequence[OfCellType]],
     looks: Sequence[_Look],
+    hollow: Sequence[Sequence[OfCellType]],
 ) -> None:
-    """Draw series over cell types; apart where they are few, else as lines."""
+    """Draw series over cell types; apart where they are few, else as lines.
+
+    Where they are apart, hollow marks of the same series with a panel stand at the same places.
+    """
     apart = len(names) <= MOST_APART
     place = {name: index for index, name in enumerate(names)}
     step = min(0.16, 0.68 / max(1, len(columns) - 1))
-    for index, (cells, look) in enumerate(zip(columns, looks, strict=True)):
+    for index, (cells, over, look) in enumerate(zip(columns, hollow, looks, strict=True)):
         listed = sorted(cells, key=lambda cell: place[cell.cell_type])
         shift = (index - (len(columns) - 1) / 2) * step if apart and len(columns) > 1 else 0.0
         x = [place[cell.cell_type] + shift for cell in listed]
@@ -219,6 +227,11 @@ def _columns(
             fmt=look.marker, color=look.colour, label=look.label,
             markersize=5 if apart else 3.5, markeredgewidth=1.2 if look.marker in "_x+1" else 0,
             linestyle="none" if apart else "-", linewidth=0.7, elinewidth=1.0,
+        )  # fmt: skip
+        axes.plot(
+            [place[cell.cell_type] + shift for cell in (over if apart else ())],
+            [cell.auroc for cell in (over if apart else ())],
+            look.marker, color=look.colour, markerfacecolor="none", markersize=5, linestyle="none",
         )  # fmt: skip
     for edge in range(1, len(names)) if apart else ():
         axes.axvline(edge - 0.5, color=FAINT, lw=0.8, zorder=0)
@@ -247,8 +260,23 @@ def _legend(figure: Figure, axes: Axes, title: str) -> None:
     )  # fmt: skip
 
 
-def _spread(spec: BenchmarkSpec, apart: bool) -> str:
-    return "; bars: sd over seeds" if apart and len(spec.seeds) > 1 else ""
+def _told(spec: BenchmarkSpec, apart: bool) -> str:
+    """Say what the bars and the hollow marks are."""
+    bars = "; bars: sd over seeds" if apart and len(spec.seeds) > 1 else ""
+    return bars + ("; hollow: with the panel" if apart and spec.panel is not None else "")
+
+
+def _with_panel(everything: Sequence[Series], series: Series) -> list[OfCellType]:
+    found = find(everything, fused_name(series.model), series.method, series.test_set)
+    return [] if found is None else by_cell_type(found)
+
+
+def _lookup_look(series: Series) -> _Look:
+    return _Look(_name(series), GREY, "_" if series.model == PANEL_MEAN else "x")
+
+
+def _name(series: Series) -> str:
+    return ("lookup: " if series.method == LOOKUP else "") + _short(series.model)
 
 
 def _colour(index: int) -> tuple[str, str]:

@@ -12,14 +12,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from chromemodel.benchmark.jobs import RUNS, Job, plan_jobs
 from chromemodel.benchmark.rows import RESULTS
 from chromemodel.benchmark.spec import BenchmarkSpec
 from chromemodel.config import RunConfig
+from chromemodel.fusion.store import FUSION
 from chromemodel.serial import from_json, to_json
 from chromemodel.train.checkpoint import (
     CONFIG,
@@ -32,13 +32,12 @@ from chromemodel.train.checkpoint import (
 )
 from chromemodel.train.resume import checkpoint_folder, remove_checkpoints
 from chromemodel.train.single import full_component
-from chromeprep.errors import ChromeError, MismatchError, OutputError, RunError
+from chromeprep.errors import ChromeError, OutputError, RunError
 from chromeprep.format import atomic_file
 
 BENCHMARK = "benchmark.json"
 FORMAT, VERSION = "chromemodel-benchmark", 1
 TUNING = "tuning.csv"
-_EXTENDED = ("models", "cell_types", "seeds")
 _PARTS = (CONFIG, WEIGHTS, HISTORY, METRICS, PREDICTIONS)
 
 
@@ -194,9 +193,10 @@ class Folder:
     def finished(self, job: Job) -> Record | None:
         """Return the record of a run that is complete and was made as asked, else None."""
         folder = self.run(job)
-        needed = [folder / name for name in _PARTS]
+        parts = _PARTS if job.panel is None else (*_PARTS, FUSION)
+        needed = [folder / name for name in parts]
         if job.method == "cross":
-            needed += [folder / SOURCE_ONLY / name for name in _PARTS]
+            needed += [folder / SOURCE_ONLY / name for name in parts]
         if not all(path.is_file() for path in needed):
             return None
         try:
@@ -219,61 +219,14 @@ def trained(record: Record) -> Job:
     return job
 
 
-def merged(path: Path, before: BenchmarkSpec | None, now: BenchmarkSpec) -> BenchmarkSpec:
-    """Return what was asked before and is asked now; models, cell types and seeds may be added.
-
-    Raises
-    ------
-    MismatchError
-        Where the two contradict each other; it names what differs.
-    """
-    if before is None:
-        return now
-    old = {one.name: one for one in before.cell_types}
-    new = {one.name: one for one in now.cell_types}
-    differing = [
-        f"{key} was {_shown(one)}, now it is {_shown(two)}"
-        for key, one, two in _scalars(before, now)
-        if one != two
-    ]
-    differing += [
-        f"the file of cell type {name} has other content ({old[name].path} then, "
-        f"{new[name].path} now)"
-        for name in old
-        if name in new and old[name].digest != new[name].digest
-    ]
-    if differing:
-        raise MismatchError(
-            f"holds another benchmark: {'; '.join(differing)}",
-            path=path,
-            hint="choose another -o, or remove its runs and begin anew with --force",
-        )
-    return replace(
-        now,
-        models=tuple(dict.fromkeys(before.models + now.models)),
-        cell_types=tuple((old | new).values()),
-        seeds=tuple(sorted({*before.seeds, *now.seeds})),
-    )
-
-
-def _scalars(before: BenchmarkSpec, now: BenchmarkSpec) -> Iterator[tuple[str, Any, Any]]:
-    for entry in fields(BenchmarkSpec):
-        if entry.name in _EXTENDED:
-            continue
-        one, two = getattr(before, entry.name), getattr(now, entry.name)
-        if isinstance(one, dict):
-            for key in sorted({*one, *two}):
-                yield key, one.get(key, "of the recipe"), two.get(key, "of the recipe")
-        else:
-            yield entry.name, one, two
-
-
 def _made(record: Record, job: Job) -> bool:
     """Say whether a run was asked for as now; where its files lie does not matter."""
 
     def bare(one: Job) -> Job:
-        source, target = replace(one.source, path=""), replace(one.target, path="")
-        return replace(one, source=source, target=target)
+        # What a file calls its cell type is in its digest.
+        source, target = (replace(c, path="", file_says="") for c in (one.source, one.target))
+        panel = None if one.panel is None else replace(one.panel, path="")
+        return replace(one, source=source, target=target, panel=panel)
 
     return bare(record.job) == bare(job)
 
@@ -292,13 +245,9 @@ def _agrees(config: RunConfig, job: Job) -> bool:
         and (config.layout.marks == job.marks if job.marks else not config.layout.marks_named)
         and config.layout.window_named == (job.window_bp is not None)
         and job.window_bp in (None, config.layout.flank_bp)
+        and (None if config.panel is None else config.panel.digest)
+        == (None if job.panel is None else job.panel.digest)
     )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "all of the file"
-    return "not given" if value is None else str(value)
 
 
 def _write_json(path: Path, value: object) -> None:

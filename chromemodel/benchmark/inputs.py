@@ -211,14 +211,15 @@ def check_files(
     for one in sorted(cell_types, key=lambda entry: entry.name != source):
         try:
             cut = None if one.name == source and not split_source else split
-            found = _checked(Path(one.path), layout, marks, window_bp, cut)
+            found, named = _checked(Path(one.path), layout, marks, window_bp, cut)
         except ChromeError as error:
             problems.append(str(error))
             if one.name == source:  # the others cannot be compared with it
                 break
             continue
         layout = found if one.name == source else layout
-        checked.append(CellType(one.name, one.path, file_digest(Path(one.path))))
+        says = named if named != one.name else ""
+        checked.append(CellType(one.name, one.path, file_digest(Path(one.path)), says))
     refuse(problems)
     order = [one.name for one in cell_types]
     return sorted(checked, key=lambda entry: order.index(entry.name))
@@ -257,7 +258,8 @@ def _checked(
     marks: Sequence[str],
     window_bp: int | None,
     split: FileSplitRule | None,
-) -> Layout:
+) -> tuple[Layout, str]:
+    """Return the layout of a file, and what it calls its cell type."""
     data = read_description(path)
     found = np.unique(data.genes.label[data.genes.label >= 0])
     if len(found) < 2:
@@ -267,7 +269,7 @@ def _checked(
         draw_split(data.genes, Split(split), path)
     own = layout_of(data, path, marks, window_bp)
     if layout is None:
-        return own
+        return own, data.attributes.cell_type
     try:
         check_window(layout, data, path)
         match_marks(layout, data, path, marks)
@@ -275,7 +277,7 @@ def _checked(
         raise MismatchError(f"{error.message} (as the source)", path=path, hint=error.hint) from (
             error
         )
-    return own
+    return own, data.attributes.cell_type
 
 
 def _count(problems: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from chromemodel.benchmark.rows import CROSS, UNCROSS
 from chromemodel.benchmark.series import methods_of
-from chromemodel.benchmark.spec import BenchmarkSpec, CellType
+from chromemodel.benchmark.spec import BenchmarkSpec, CellType, PanelFile
 from chromemodel.config import NormaliseRule, Split, TrainConfig, Transform
 from chromemodel.models import MODELS
+from chromemodel.serial import UNLESS_DEFAULT
 from chromemodel.train.checkpoint import SOURCE_ONLY
 
 RUNS = "runs"
@@ -41,6 +42,7 @@ class Job:
     normalise: NormaliseRule = "file"
     transform: Transform = "none"
     tune: bool = False
+    panel: PanelFile | None = field(default=None, metadata=UNLESS_DEFAULT)
 
     @property
     def adapts(self) -> bool:
@@ -91,6 +93,11 @@ class Job:
             words += ["--mark", mark]
         if self.window_bp is not None:
             words += ["--window-bp", str(self.window_bp)]
+        if self.panel is not None:
+            words += ["--panel", self.panel.path]
+            for name in self.panel.leave_out:
+                words += ["--panel-leave-out", name]
+            words += [] if self.panel.relatives else ["--panel-keep-like"]
         for entry in fields(TrainConfig):
             name, value = entry.name, getattr(self.training, entry.name)
             if name in ("device", "threads", "seed") or value == getattr(recipe, name):
@@ -202,4 +209,5 @@ def _job(
         normalise=spec.normalise,
         transform=spec.transform,
         tune=spec.tune and deep,
+        panel=None if spec.panel is None else spec.panel.beside(source, target),
     )

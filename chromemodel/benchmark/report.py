@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chromemodel.benchmark.figures import draw, ordered
+from chromemodel.benchmark.panels import Spoken
 from chromemodel.benchmark.rows import Failure, Row
 from chromemodel.benchmark.spec import BenchmarkSpec
 from chromemodel.benchmark.summaries import summarise
@@ -26,7 +27,11 @@ FIGURES = ("figure.png", "figure.svg")
 
 
 def write_report(
-    folder: Path, spec: BenchmarkSpec, rows: Sequence[Row], failures: Sequence[Failure]
+    folder: Path,
+    spec: BenchmarkSpec,
+    rows: Sequence[Row],
+    failures: Sequence[Failure],
+    spoken: Sequence[Spoken] = (),
 ) -> list[Path]:
     """Write tables, figures and the README of a benchmark, each file whole or not at all.
 
@@ -41,6 +46,8 @@ def write_report(
         What was asked: it says which rows there should be.
     rows, failures
         What came of it.
+    spoken
+        Which cell types of the panel spoke, where there is one.
 
     Returns
     -------
@@ -63,7 +70,7 @@ def write_report(
         )
     table = table_md(spec, summaries)
     texts = {
-        "README.md": readme(spec, summaries, failures, table=table, figure=drawable),
+        "README.md": readme(spec, summaries, failures, spoken, table=table, figure=drawable),
         "table.md": table,
         "table.tsv": table_tsv(spec, summaries),
         "by_cell_type.md": cell_types_md(ordered(spec, everything), everything),

@@ -14,6 +14,16 @@ RESULTS = "results.csv"
 #: Test genes of a run by its own protocol, and those common to `origin`, `uncross` and `cross`.
 OWN, COMMON = "own", "common"
 
+#: Which of the test genes: all; those that are on in some cell types of the panel and off in
+#: others; those whose label is another in the source.
+ALL, VARIABLE, DIFFERS = "all", "variable", "differs"
+
+#: A metric that is none of a model: the share of genes with the label that the source has.
+AGREEMENT = "label_agreement"
+
+#: What is looked up of a panel: the mean expression in its cell types.
+PANEL_MEAN = "panel mean"
+
 #: Methods of a row; see `Row`.
 WITHIN, ORIGIN, UNCROSS, CROSS, LOOKUP = "within", "origin", "uncross", "cross", "lookup"
 
@@ -24,7 +34,8 @@ class Row(NamedTuple):
     Attributes
     ----------
     model
-        A registered model; for ``lookup`` what is looked up, such as ``source expression``.
+        A registered model, or such a one with `` + panel`` (`fused_name`); for ``lookup`` what is
+        looked up: ``source expression`` (``source label`` where it has none) or ``panel mean``.
     method
         ``within``; or ``origin`` (trained on the target itself), ``uncross`` (trained on the
         source, not adapted), ``cross`` (adapted); or ``lookup`` (nothing trained).
@@ -36,10 +47,13 @@ class Row(NamedTuple):
         Of the split, the weights and the order.
     test_set
         ``own`` or ``common``.
+    subset
+        Which of these: ``all``, ``variable`` or ``differs``.
     genes
         How many genes were scored.
     metric
-        A field of `chromemodel.evaluate.metrics.Metrics`, such as ``auroc``.
+        A field of `chromemodel.evaluate.metrics.Metrics`, such as ``auroc``; or
+        ``label_agreement``, the share of these genes with the label that they have in the source.
     value
         Its value.
     seconds
@@ -53,6 +67,7 @@ class Row(NamedTuple):
     split: str
     seed: int
     test_set: str
+    subset: str
     genes: int
     metric: str
     value: float

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chromemodel.benchmark.collect import Collector
-from chromemodel.benchmark.folder import TUNING, Folder, Record, merged
+from chromemodel.benchmark.folder import TUNING, Folder, Record
 from chromemodel.benchmark.inputs import file_digest
 from chromemodel.benchmark.jobs import Job
+from chromemodel.benchmark.merged import merged
 from chromemodel.benchmark.pool import run_jobs
 from chromemodel.benchmark.report import write_report
 from chromemodel.benchmark.rows import RESULTS, Failure, Row, write_rows
@@ -162,7 +163,8 @@ def _run(folder: Folder, spec: BenchmarkSpec, processes: int, listener: Listener
     for note in collector.notes:
         logger.info("%s", note)
     order = [failures[key] for key in collector.jobs if key in failures]
-    report = write_report(folder.path, spec, rows, order)
+    spoken = [collector.spoken[key] for key in sorted(collector.spoken)]
+    report = write_report(folder.path, spec, rows, order, spoken)
     return Benchmarked(spec, rows, order, len(kept), len(jobs), [folder.path / RESULTS, *report])
 
 

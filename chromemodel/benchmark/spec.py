@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from chromemodel.config import FileSplitRule, GeneProtocol, NormaliseRule, Transform
+from chromemodel.config import FileSplitRule, GeneProtocol, NormaliseRule, PanelChoice, Transform
 from chromemodel.serial import UNLESS_DEFAULT
 
 Protocol = Literal["within", "cross", "positions", "architecture"]
@@ -29,11 +29,42 @@ NINE = ("E079", "E084", "E112", "E114", "E120", "E128", "E116", "E117", "E123")
 
 @dataclass(frozen=True)
 class CellType:
-    """A cell type of a benchmark and its file of bins, absolute; ``digest`` of all its bytes."""
+    """A cell type of a benchmark and its file of bins, absolute; ``digest`` of all its bytes.
+
+    ``file_says`` is what the file itself calls it, where a sheet calls it otherwise.
+    """
 
     name: str
     path: str
     digest: str = ""
+    file_says: str = field(default="", metadata=UNLESS_DEFAULT)
+
+
+@dataclass(frozen=True)
+class PanelFile:
+    """A panel of other cell types beside the marks, and what each run leaves out of it besides.
+
+    It is known again by its ``digest`` wherever it lies; ``cell_types`` are all that it holds.
+    """
+
+    path: str
+    digest: str
+    cell_types: tuple[str, ...]
+    leave_out: tuple[str, ...] = ()
+    relatives: bool = True
+
+    @property
+    def choice(self) -> PanelChoice:
+        """What ``train`` and ``adapt`` are told of it."""
+        return PanelChoice(self.path, self.leave_out, self.relatives)
+
+    def beside(self, *cells: CellType) -> PanelFile:
+        """Return the panel for a run of some cell types.
+
+        Runs leave out what their files name; what only a sheet names is left out here.
+        """
+        names = [one.name for one in cells if one.file_says and one.name in self.cell_types]
+        return replace(self, leave_out=tuple(dict.fromkeys((*self.leave_out, *names))))
 
 
 @dataclass(frozen=True)
@@ -43,7 +74,8 @@ class BenchmarkSpec:
     ``overrides`` replace fields of each deep model's recipe; ``max_epochs`` caps its epochs.
     ``source``, ``method`` and ``gene_protocol`` are for ``cross``; with ``new-genes`` all of its
     runs test on the same chromosomes, so the split is ``chromosome``. ``tune`` is whether learning
-    rate, batch size and the method's weight were chosen by validation, run by run.
+    rate, batch size and the method's weight were chosen by validation, run by run. ``panel`` stands
+    beside the marks in every run.
     """
 
     protocol: Protocol
@@ -64,10 +96,13 @@ class BenchmarkSpec:
     tune: bool = False
     device: str = "cpu"
     gene_protocol: GeneProtocol = field(default="same-genes", metadata=UNLESS_DEFAULT)
+    panel: PanelFile | None = field(default=None, metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if self.new_genes and (self.protocol != "cross" or self.split != "chromosome"):
             raise ValueError("gene_protocol new-genes is for cross with split chromosome")
+        if self.panel is not None and self.protocol == "cross" and not self.validation_fraction:
+            raise ValueError("panel needs validation genes: validation_fraction above 0")
 
     @property
     def new_genes(self) -> bool:

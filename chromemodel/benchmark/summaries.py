@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median, stdev
@@ -29,6 +30,7 @@ class OfCellType(NamedTuple):
     auprc: float
     accuracy: float
     f1: float
+    label_agreement: float
 
 
 class Pairs(NamedTuple):
@@ -48,9 +50,11 @@ class Summary(NamedTuple):
     """A line of the table.
 
     ``low`` to ``median`` are of AUROC over cell types, each cell type's being the mean over its
-    seeds; the other metrics are means likewise. ``seed_sd`` is the standard deviation over seeds of
-    the mean over the cell types that have all of them. ``drop`` is in points below ``origin`` over
-    the pairs of cell type and seed that both have. ``against`` is what `pairs` is held against.
+    seeds; the other metrics are means likewise, and so is ``label_agreement``, the share of the
+    genes with the label that they have in the source. ``seed_sd`` is the standard deviation over
+    seeds of the mean over the cell types that have all of them. ``drop`` is in points below
+    ``origin`` over the pairs of cell type and seed that both have. ``against`` is what `pairs` is
+    held against.
     """
 
     series: Series
@@ -62,6 +66,7 @@ class Summary(NamedTuple):
     auprc: float
     accuracy: float
     f1: float
+    label_agreement: float
     seed_sd: float
     cell_types_asked: int
     runs_asked: int
@@ -87,6 +92,7 @@ def by_cell_type(series: Series) -> list[OfCellType]:
                 _mean(run.auprc for run in runs),
                 _mean(run.accuracy for run in runs),
                 _mean(run.f1 for run in runs),
+                _mean(run.label_agreement for run in runs),
             )
         )
     return result
@@ -132,7 +138,7 @@ def _summary(
     status: Status = "complete" if len(series.runs) >= asked else "incomplete"
     if not series.runs:
         status = "failed" if failed else "not run"
-    origin = find(everything, series.model, ORIGIN, series.test_set)
+    origin = find(everything, series.model, ORIGIN, series.test_set, series.subset)
     below = _UNKNOWN
     if origin is not None and series.method in (UNCROSS, CROSS):
         below = _drop(series, origin)
@@ -147,6 +153,7 @@ def _summary(
         auprc=_mean(cell.auprc for cell in cells),
         accuracy=_mean(cell.accuracy for cell in cells),
         f1=_mean(cell.f1 for cell in cells),
+        label_agreement=_mean(cell.label_agreement for cell in cells),
         seed_sd=_seed_sd(series),
         cell_types_asked=len(targets(spec)),
         runs_asked=asked,
@@ -161,17 +168,24 @@ def _summary(
 def _concerns(failure: Failure, series: Series) -> bool:
     # One run gives both uncross and cross; it fails under the name of the latter.
     methods = {series.method, CROSS} if series.method == UNCROSS else {series.method}
-    return failure.model == series.model and failure.method in methods
+    return failure.model == series.base and failure.method in methods
 
 
 def _reference(spec: BenchmarkSpec, series: Series, everything: Sequence[Series]) -> Series | None:
-    """Return the first model's series by the same method; for a lookup its most adapted one."""
-    first = spec.models[0]
+    """Return what a series is held against.
+
+    The first model's by the same method; for a lookup the first model's most adapted one; with a
+    panel the same model without.
+    """
+    first = series.base if series.with_panel else spec.models[0]
     if series.model == first:
         return None
     methods = [CROSS, UNCROSS, WITHIN] if series.method == LOOKUP else [series.method]
-    found = (find(everything, first, method, series.test_set) for method in methods)
-    return next((one for one in found if one is not None), None)
+    for method in methods:
+        found = find(everything, first, method, series.test_set, series.subset)
+        if found is not None:
+            return found
+    return None
 
 
 def _drop(series: Series, origin: Series) -> float:
@@ -193,7 +207,8 @@ def _seed_sd(series: Series) -> float:
 def _mean(values: Iterable[float]) -> float:
     # NaN stays NaN: a metric that one run lacks is not the mean of the others.
     listed = list(values)
-    return fmean(listed) if listed else _UNKNOWN
+    mean = fmean(listed) if listed else _UNKNOWN
+    return _UNKNOWN if math.isnan(mean) else mean  # the same NaN, so that summaries can be equal
 
 
 def _sd(values: Sequence[float]) -> float:

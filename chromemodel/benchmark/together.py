@@ -55,8 +55,8 @@ def run_together(folder: Folder, jobs: list[Job], listener: Listener) -> None:
         return train_steps(
             job.source.path, out, model=job.model, marks=job.marks, window_bp=job.window_bp,
             normalise=job.normalise, transform=job.transform, split=job.split,
-            training=job.training, baseline=False, force=True, command=job.command(out),
-            on_epoch=tell,
+            training=job.training, panel=None if job.panel is None else job.panel.choice,
+            baseline=False, force=True, command=job.command(out), on_epoch=tell,
         )  # fmt: skip
 
     found = train_together([training_of(job) for job in jobs], jobs[0].training.threads)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from chromemodel.benchmark.cells import count, markdown, series_name
 from chromemodel.benchmark.findings import findings
-from chromemodel.benchmark.rows import COMMON, LOOKUP, OWN, RESULTS, Failure
+from chromemodel.benchmark.panel_words import panel_words
+from chromemodel.benchmark.panels import Spoken
+from chromemodel.benchmark.rows import ALL, COMMON, LOOKUP, OWN, RESULTS, Failure
 from chromemodel.benchmark.series import is_deep, targets
 from chromemodel.benchmark.spec import BenchmarkSpec, Protocol
 from chromemodel.benchmark.summaries import Summary
-from chromemodel.benchmark.tables import SEED_WORDS, count, markdown, seeds_draw_split, series_name
+from chromemodel.benchmark.tables import SEED_WORDS, seeds_draw_split
 from chromemodel.config import Normalisation
 from chromemodel.models import MODELS
 from chromeprep._version import __version__
@@ -38,11 +41,16 @@ def readme(
     spec: BenchmarkSpec,
     summaries: Sequence[Summary],
     failures: Sequence[Failure],
+    spoken: Sequence[Spoken],
     *,
     table: str,
     figure: bool,
 ) -> str:
-    """Return the README; ``table`` is that of ``table.md``, ``figure`` whether there is one."""
+    """Return the README.
+
+    ``spoken`` says who of the panel spoke in which runs; ``table`` is that of ``table.md``,
+    ``figure`` whether there is one.
+    """
     parts = [
         f"# Benchmark: {_TITLES[spec.protocol]}",
         _bullets(findings(spec, summaries)),
@@ -52,6 +60,7 @@ def readme(
         "By cell type: [by_cell_type.md](by_cell_type.md).",
         "## What ran",
         _bullets(_setting(spec, summaries)),
+        *([] if spec.panel is None else ["## The panel", panel_words(spec.panel, spoken)]),
         "## What did not run",
         _missing(summaries, failures),
         "## Cell types",
@@ -106,7 +115,7 @@ def _cross_setting(spec: BenchmarkSpec) -> Iterator[str]:
     )
     yield (
         f"`origin` trains on the target itself. Split: {_SPLITS[spec.split]}. No cell type but the "
-        "target is seen."
+        f"target is seen{', but in the panel' * (spec.panel is not None)}."
     )
     yield (
         f"`uncross` trains on the genes of the source, {spec.validation_fraction:.0%} of which "
@@ -142,7 +151,8 @@ def _genes(spec: BenchmarkSpec, summaries: Sequence[Summary]) -> str:
         counts = [
             run.genes
             for one in summaries
-            if one.series.test_set == test_set and one.series.method != LOOKUP
+            if (one.series.test_set, one.series.subset) == (test_set, ALL)
+            and one.series.method != LOOKUP
             for run in one.series.runs.values()
         ]
         if counts:
@@ -198,7 +208,8 @@ def _training(spec: BenchmarkSpec) -> str:
 
 
 def _missing(summaries: Sequence[Summary], failures: Sequence[Failure]) -> str:
-    incomplete = [one for one in summaries if one.status != "complete"]
+    asked = [one for one in summaries if one.series.subset == ALL and not one.series.with_panel]
+    incomplete = [one for one in asked if one.status != "complete"]
     # What lacks its own test genes lacks the common ones too: said once.
     without = {one.series[:2] for one in incomplete if one.series.test_set == OWN}
     lacking = [
@@ -229,7 +240,10 @@ def _files(figure: bool) -> Iterator[str]:
     yield "`by_cell_type.md`, `by_cell_type.tsv`: AUROC by cell type and model; all metrics."
     if figure:
         yield "`figure.png`, `figure.svg`: the same as a picture."
-    yield f"`{RESULTS}`: a row a run, set of test genes and metric: all of this follows from it."
+    yield (
+        f"`{RESULTS}`: a row a run, set of test genes, subset and metric: all of this follows from "
+        "it."
+    )
     yield "`benchmark.json`: what was asked. `runs/`: run folders, with weights and predictions."
 
 

@@ -121,21 +121,21 @@ def perform(folder: Folder, job: Job, answers: TextIO) -> None:
     if job.tune and deep:
         candidates = tune_job(job, tell)
     chosen = trained(Record(0.0, job, candidates))
-    out = folder.run(job)
+    out, panel = folder.run(job), None if job.panel is None else job.panel.choice
     command = chosen.command(out)
     if job.adapts:
         adapt_model(
             job.source.path, job.target.path, out, method=job.adaptation,
             method_options=chosen.method_options, model=job.model, marks=job.marks,
             window_bp=job.window_bp, normalise=job.normalise, transform=job.transform,
-            split=job.split, training=chosen.training, baseline=False, force=True,
+            split=job.split, training=chosen.training, panel=panel, baseline=False, force=True,
             command=command, on_epoch=tell,
         )  # fmt: skip
     else:
         train_model(
             job.source.path, out, model=job.model, marks=job.marks, window_bp=job.window_bp,
             normalise=job.normalise, transform=job.transform, split=job.split,
-            training=chosen.training, baseline=False, force=True, command=command,
+            training=chosen.training, panel=panel, baseline=False, force=True, command=command,
             on_epoch=lambda row: tell("", row),
         )  # fmt: skip
     folder.write_record(Record(round(time.perf_counter() - started, 3), job, candidates))

@@ -2,159 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chromemodel.adapt import METHODS
-from chromemodel.benchmark.spec import DEFAULT_MODELS, NINE, PROTOCOLS, Protocol
+from chromemodel.benchmark.spec import PROTOCOLS, Protocol
+from chromemodel.cli._benchmark import (
+    check_usage,
+    cross_options,
+    model_names,
+    paper_cell_types,
+    run_options,
+    split_rule,
+    what_options,
+)
 from chromemodel.cli._options import (
-    device_option,
-    folder_of,
-    in_order,
     input_options,
     json_option,
-    option_name,
-    positive_int,
+    panel_choice,
+    panel_options,
     processors,
     recipe_options,
     usage_errors,
 )
-from chromemodel.config import FileSplitRule, GeneProtocol, Split, TrainConfig
-from chromemodel.models import MODELS
+from chromemodel.config import GeneProtocol
 
 if TYPE_CHECKING:
     from chromemodel.benchmark.run import Benchmarked
-    from chromemodel.benchmark.spec import CellType
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-ALL = "all"
-_SPLIT = Split()
-
-
-def all_models() -> list[str]:
-    """Return the registered models, those that are another by a second name left out."""
-    seen: dict[tuple[object, TrainConfig], str] = {}
-    for entry in MODELS:
-        if "classification" not in entry.tasks:
-            continue
-        seen.setdefault((entry.target, entry.recipe), entry.name)
-    return list(seen.values())
-
-
-_what_options = in_order(
-    click.option(
-        "-o",
-        "--output",
-        "out",
-        required=True,
-        metavar="DIR",
-        callback=folder_of("a benchmark"),
-        help="Folder to write; where it holds this benchmark, it goes on there.",
-    ),
-    click.option(
-        "--model",
-        "models",
-        multiple=True,
-        metavar="NAME",
-        help="A model of `chromemodel models`, or all; repeat for more. By default those of the "
-        "paper's figure.",
-    ),
-    click.option(
-        "--seeds",
-        type=positive_int,
-        default=3,
-        show_default=True,
-        metavar="N",
-        help="Train each so often, with seeds 0 to N - 1.",
-    ),
-    click.option(
-        "--cell-type",
-        "cell_types",
-        multiple=True,
-        metavar="NAME",
-        help="Take only this cell type of those given; repeat for more.",
-    ),
-    click.option(
-        "--split",
-        type=click.Choice(get_args(FileSplitRule)),
-        help="How the genes of a cell type are cut into training, validation and test; as for "
-        "`chromemodel train`.  [default: thirds; with --protocol new-genes chromosome]",
-    ),
-)
-_cross_options = in_order(
-    click.option(
-        "--source",
-        metavar="NAME|FILE",
-        help="cross: the cell type to learn from, by name or file. The paper's is E085.",
-    ),
-    click.option(
-        "--method",
-        metavar="NAME",
-        help=f"cross: how to adapt, one of {', '.join(METHODS.names())}.  [default: dann]",
-    ),
-    click.option(
-        "--protocol",
-        "gene_protocol",
-        type=click.Choice(get_args(GeneProtocol)),
-        help="cross: as for `chromemodel adapt`; with new-genes all is tested on the same "
-        "chromosomes, held out of source and target.  [default: same-genes]",
-    ),
-    click.option(
-        "--target-fraction",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="cross: share of the target's genes that adapt, without labels; the others test.  "
-        f"[default: {_SPLIT.target_fraction}]",
-    ),
-    click.option(
-        "--validation-fraction",
-        type=click.FloatRange(0, 1, max_open=True),
-        help="cross: share of the source's genes that choose the epoch.  "
-        f"[default: {_SPLIT.validation_fraction}]",
-    ),
-)
-_run_options = in_order(
-    click.option(
-        "--max-epochs",
-        type=positive_int,
-        metavar="N",
-        help="Cut each model's epochs to N: for a first look.",
-    ),
-    click.option(
-        "--tune",
-        is_flag=True,
-        help="Choose learning rate and batch size (for cross, the method's weight too) run by run, "
-        "by the validation genes: six to nine times as long.",
-    ),
-    device_option,
-    click.option(
-        "-p",
-        "--processes",
-        "workers",
-        type=positive_int,
-        metavar="N",
-        help="Runs at the same time, each in one thread.  [default: number of processors]",
-    ),
-    click.option(
-        "-f",
-        "--force",
-        is_flag=True,
-        help="Begin anew: remove the benchmark's runs at -o.",
-    ),
-)
 
 
 @click.command("benchmark")
 @click.argument("protocol", metavar="EXPERIMENT", type=click.Choice(PROTOCOLS))
 @click.argument("inputs", metavar="FILES_OR_SHEET...", nargs=-1, required=True)
-@_what_options
-@_cross_options
+@what_options
+@cross_options
 @input_options
 @recipe_options
-@_run_options
+@panel_options
+@run_options
 @json_option
 def command(
     protocol: Protocol,
@@ -173,6 +59,9 @@ def command(
     window_bp: int | None,
     normalise: Any,
     transform: Any,
+    panel: str | None,
+    panel_leave_out: tuple[str, ...],
+    panel_relatives: bool,
     max_epochs: int | None,
     tune: bool,
     device: str,
@@ -197,7 +86,8 @@ def command(
 
     DIR gets results.csv (every number), tables, figures and README.md, and in runs/ a run folder
     for each model, cell type and seed. After an interrupt the same command goes on; more models,
-    cell types or seeds may be added to it.
+    cell types or seeds may be added to it. With --panel each model is scored with the panel beside
+    it as well, and so is the panel alone.
     """
     cross_values = {
         "source": source,
@@ -206,15 +96,17 @@ def command(
         "target_fraction": target_fraction,
         "validation_fraction": validation_fraction,
     }
-    names = _model_names(protocol, models)
-    _check_usage(protocol, cross_values, tune)
-    split = _split(split, gene_protocol, target_fraction)
+    names = model_names(protocol, models)
+    beside = panel_choice(panel, panel_leave_out, panel_relatives)
+    check_usage(protocol, cross_values, tune, beside)
+    split = split_rule(split, gene_protocol, target_fraction)
 
     from dataclasses import replace
 
     from chromemodel.benchmark.folder import Folder
     from chromemodel.benchmark.inputs import check_files, choose_source, read_inputs, restrict
     from chromemodel.benchmark.jobs import training_of
+    from chromemodel.benchmark.panels import check_panel
     from chromemodel.benchmark.run import run_benchmark
     from chromemodel.benchmark.spec import BenchmarkSpec
     from chromemodel.cli._progress import Progress
@@ -245,7 +137,7 @@ def command(
 
     found = read_inputs(inputs)
     if source is None:
-        found = _paper_cell_types(protocol, restrict(found, cell_types), named=bool(cell_types))
+        found = paper_cell_types(protocol, restrict(found, cell_types), named=bool(cell_types))
     else:
         chosen, everything = choose_source(source, found)
         wanted = (*cell_types, chosen) if cell_types else ()
@@ -262,6 +154,8 @@ def command(
         split_source=spec.new_genes,
     )
     spec = replace(spec, cell_types=tuple(checked))
+    if beside is not None:
+        spec = replace(spec, panel=check_panel(beside, checked, spec.source))
 
     workers = workers or processors()
     progress = Progress(workers)
@@ -278,67 +172,6 @@ def command(
         raise click.exceptions.Exit(code if isinstance(code, int) else 1) from None
     progress.close()
     _tell(done, Folder(out).path, as_json)
-
-
-def _model_names(protocol: Protocol, models: Sequence[str]) -> tuple[str, ...]:
-    names: list[str] = []
-    for name in models or DEFAULT_MODELS[protocol]:
-        if name != ALL:
-            with usage_errors("--model"):
-                MODELS.check_task(name, "classification")
-        names += all_models() if name == ALL else [name]
-    return tuple(dict.fromkeys(names))
-
-
-def _check_usage(protocol: Protocol, cross_values: dict[str, Any], tune: bool) -> None:
-    if protocol != "cross":
-        for name, value in cross_values.items():
-            if value is not None:
-                name = "protocol" if name == "gene_protocol" else name
-                raise click.UsageError(f"{option_name(name)} is for cross, not for {protocol}")
-        return
-    if tune and cross_values["validation_fraction"] == 0:
-        raise click.UsageError("--tune needs validation genes: --validation-fraction above 0")
-    if cross_values["source"] is None:
-        raise click.UsageError("cross needs --source, the cell type to learn from")
-    if cross_values["method"] is not None:
-        with usage_errors("--method"):
-            METHODS.entry(cross_values["method"])
-
-
-def _split(
-    split: FileSplitRule | None, protocol: GeneProtocol | None, target_fraction: float | None
-) -> FileSplitRule:
-    """Return the split of a target for itself; options that contradict a protocol are refused."""
-    if protocol != "new-genes":
-        return split or "thirds"
-    if split not in (None, "chromosome"):
-        raise click.UsageError(f"--protocol new-genes holds out chromosomes, not --split {split}")
-    if target_fraction is not None:
-        raise click.UsageError(
-            "--target-fraction is for --protocol same-genes; with new-genes all target genes adapt "
-            "but those of the test chromosomes"
-        )
-    return "chromosome"
-
-
-def _paper_cell_types(protocol: Protocol, found: list[CellType], *, named: bool) -> list[CellType]:
-    """Return the paper's nine cell types where a protocol is of these and some are there."""
-    if named or protocol not in ("positions", "architecture"):
-        return found
-    there = [one for one in found if one.name in NINE]
-    if there and len(there) < len(found):
-        click.echo(
-            f"notice: {len(there)} of the paper's nine cell types are there and run "
-            f"({', '.join(one.name for one in there)}); name others with --cell-type",
-            err=True,
-        )
-    elif not there:
-        click.echo(
-            "notice: none of the paper's nine cell types is there; all given ones run",
-            err=True,
-        )
-    return there or found
 
 
 def _tell(done: Benchmarked, folder: Path, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from chromeprep.format import GeneTable, Panel
 from chromeprep.format.panel import Rows
 
 VARIABLE = "variable in the panel"
+DIFFERS = "label differs from the source"
 CERTAIN = "not uncertain"
 
 
@@ -54,7 +55,7 @@ def gene_subsets(
     subsets = [Subset("", known)]
     if source_label is not None:
         differs = known & (source_label >= 0) & (label != source_label)
-        subsets.append(Subset("label differs from the source", differs))
+        subsets.append(Subset(DIFFERS, differs))
     if variable is not None:
         subsets.append(Subset(VARIABLE, known & variable))
     if certain is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,15 +97,9 @@ def fit_panel_model(panel: Panel) -> PanelModel:
     from sklearn.linear_model import LogisticRegression
 
     seen, high = [], []
-    for name, others in _left_out_in_turn(panel):
-        seen.append(panel_features(others.summary))
-        high.append(panel.high[:, panel.cell_type == name][:, 0])
-    if not seen:
-        raise MismatchError(
-            "the cell types of the panel are all near duplicates; nothing can be learned of a new "
-            "one",
-            hint="take a panel of cell types that differ",
-        )
+    for gone in turns(panel, [str(name) for name in panel.cell_type]):
+        seen.append(panel_features(panel.without(gone).summary))
+        high.append(panel.high[:, panel.cell_type == gone[0]][:, 0])
     features = np.concatenate(seen)
     mean, std = features.mean(axis=0), features.std(axis=0)
     std[std == 0] = 1
@@ -114,14 +109,26 @@ def fit_panel_model(panel: Panel) -> PanelModel:
     )
 
 
-def _left_out_in_turn(panel: Panel) -> list[tuple[str, Panel]]:
-    names = [str(name) for name in panel.cell_type]
+def turns(panel: Panel, names: Sequence[str]) -> list[list[str]]:
+    """Return what is left out in turn of some cell types of a panel: one, and its near duplicates.
+
+    Raises
+    ------
+    MismatchError
+        Where none can be left out so that two remain.
+    """
     step = -(-len(names) // MOST_LEFT_OUT)
-    found = []
-    for name in names[::step]:
-        gone = [name, *panel.relatives(name)]
-        if len(names) - len(gone) >= FEWEST_CELL_TYPES:
-            found.append((name, panel.without(gone)))
+    gone = [
+        [name, *(other for other in panel.relatives(name) if other in names)]
+        for name in names[::step]
+    ]
+    found = [one for one in gone if len(names) - len(one) >= FEWEST_CELL_TYPES]
+    if not found:
+        raise MismatchError(
+            "the cell types of the panel are all near duplicates; nothing can be learned of a new "
+            "one",
+            hint="take a panel of cell types that differ",
+        )
     return found
 
 

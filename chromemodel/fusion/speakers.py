@@ -7,7 +7,7 @@ those that are predicted may stand among the features.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -39,24 +39,19 @@ class Speakers(NamedTuple):
         return int((rows_in(self.panel, genes).found & rows).sum())
 
 
+class LeftOut(NamedTuple):
+    """The cell types of a panel that may not speak with why, and notes in words."""
+
+    why: dict[str, str]
+    notes: tuple[str, ...]
+
+
 def open_speakers(
     choice: PanelChoice,
     sources: Sequence[tuple[FileRecord, GeneTable]],
     target: FileRecord | None = None,
 ) -> Speakers:
-    """Read a panel and leave out what a run must not see.
-
-    A source that the panel does not name is compared with every cell type by its expression, and
-    those that are nearly the same are left out. Of a target nothing but its name is looked at.
-
-    Parameters
-    ----------
-    choice
-        The panel, and what to leave out besides.
-    sources
-        Their cell types are left out; and their genes, with expression where it is known.
-    target
-        Its cell type is left out.
+    """Read a panel and leave out what a run must not see; as `leave_out`.
 
     Raises
     ------
@@ -66,30 +61,61 @@ def open_speakers(
         Where the panel has no such cell type to leave out, or fewer than three are left.
     """
     whole = read_panel(choice.path)
-    named = {str(name) for name in whole.cell_type}
-    out = _with_relatives(whole, choice.leave_out, choice.relatives, choice.path)
-    notes = []
-    files = [("source", *one) for one in sources]
-    for role, record, genes in (*files, *([] if target is None else [("target", target, None)])):
-        if record.cell_type in named:
-            out |= _with_relatives(whole, [record.cell_type], choice.relatives, choice.path)
-            continue
-        like = _like(whole, genes) if genes is not None and choice.relatives else []
-        out |= dict.fromkeys(like, f"nearly the {role} {record.cell_type} by its expression")
-        if not like and not choice.leave_out and record.cell_type not in _left_out_before(whole):
-            notes.append(_unknown_words(choice.path, role, record.cell_type))
-    panel = _without(whole, out, choice.path)
+    known = [(record.cell_type, genes) for record, genes in sources]
+    out = leave_out(whole, choice, known, None if target is None else target.cell_type)
+    panel = _without(whole, out.why, choice.path)
     record_of = PanelRecord(
         path=str(Path(choice.path).resolve()),
         digest=panel_digest(whole),
         cell_types=tuple(map(str, panel.cell_type)),
-        left_out=tuple(out),
+        left_out=tuple(out.why),
         relatives=choice.relatives,
     )
-    told = "; ".join(f"{name} ({why})" for name, why in out.items()) or "none"
+    told = "; ".join(f"{name} ({why})" for name, why in out.why.items()) or "none"
     held = ", ".join(record_of.cell_types)
-    notes.insert(0, f"panel: {len(panel.cell_type)} cell types: {held}; left out: {told}")
-    return Speakers(panel, record_of, tuple(notes))
+    first = f"panel: {len(panel.cell_type)} cell types: {held}; left out: {told}"
+    return Speakers(panel, record_of, (first, *out.notes))
+
+
+def leave_out(
+    whole: Panel,
+    choice: PanelChoice,
+    sources: Iterable[tuple[str, GeneTable]],
+    target: str | None = None,
+) -> LeftOut:
+    """Say which cell types of a panel a run must not see.
+
+    A source that the panel does not name is compared with every cell type by its expression, and
+    those that are nearly the same are left out. Of a target nothing but its name is looked at.
+
+    Parameters
+    ----------
+    whole, choice
+        The panel, and what to leave out besides.
+    sources
+        Their cell types are left out; and their genes, with expression where it is known.
+    target
+        Its cell type is left out.
+
+    Raises
+    ------
+    MismatchError
+        Where the panel has no such cell type to leave out, or fewer than three are left.
+    """
+    named = {str(name) for name in whole.cell_type}
+    out = _with_relatives(whole, choice.leave_out, choice.relatives, choice.path)
+    notes = []
+    files: list[tuple[str, str, GeneTable | None]] = [("source", *one) for one in sources]
+    for role, cell_type, genes in (*files, *([] if target is None else [("target", target, None)])):
+        if cell_type in named:
+            out |= _with_relatives(whole, [cell_type], choice.relatives, choice.path)
+            continue
+        like = _like(whole, genes) if genes is not None and choice.relatives else []
+        out |= dict.fromkeys(like, f"nearly the {role} {cell_type} by its expression")
+        if not like and not choice.leave_out and cell_type not in _left_out_before(whole):
+            notes.append(_unknown_words(choice.path, role, cell_type))
+    _check_enough(whole, out, choice.path)
+    return LeftOut(out, tuple(notes))
 
 
 def find_panel(record: PanelRecord, run: Path, given: str | Path | None = None) -> Panel:
@@ -200,7 +226,12 @@ def _left_out_before(whole: Panel) -> set[str]:
 
 
 def _without(whole: Panel, out: Iterable[str], path: str) -> Panel:
-    gone: Sequence[str] = list(dict.fromkeys(out))
+    gone = list(dict.fromkeys(out))
+    _check_enough(whole, gone, path)
+    return whole.without(gone) if gone else whole
+
+
+def _check_enough(whole: Panel, gone: Collection[str], path: str) -> None:
     kept = len(whole.cell_type) - len(gone)
     if kept < FEWEST_SPEAKERS:
         raise MismatchError(
@@ -209,7 +240,6 @@ def _without(whole: Panel, out: Iterable[str], path: str) -> Panel:
             path=path,
             hint="take a panel of more cell types; or keep relatives: --panel-keep-like",
         )
-    return whole.without(gone) if gone else whole
 
 
 def _unknown_words(path: str, role: str, cell_type: str) -> str:

@@ -82,7 +82,9 @@ def without_seconds(path: Path) -> list[Row]:
 
 def test_cross_gives_each_method_on_its_own_test_genes(crossed: Path) -> None:
     rows = read_rows(crossed / "results.csv")
-    own = [row for row in rows if row.test_set == "own" and row.metric == "auroc"]
+    assert {row.subset for row in rows} == {"all", "differs"}
+    own = [row for row in rows if (row.test_set, row.subset) == ("own", "all")]
+    own = [row for row in own if row.metric == "auroc"]
     assert [(row.model, row.method, row.source, row.target, row.split) for row in own] == [
         ("convchrome.cnn1d", "origin", "E003", "E003", "thirds"),
         ("convchrome.cnn1d", "uncross", "E085", "E003", "adapt"),
@@ -97,38 +99,42 @@ def test_cross_gives_each_method_on_its_own_test_genes(crossed: Path) -> None:
         ("source expression", "lookup", "E085", "E003", "adapt"),
         ("source expression", "lookup", "E085", "E116", "adapt"),
     ]
-    assert {row.metric for row in rows} == set(Metrics._fields) - {"genes"}
+    assert {row.metric for row in rows} == {*Metrics._fields, "label_agreement"} - {"genes"}
     run = crossed / "runs/convchrome.cnn1d/cross/E085--E003/seed-0"
     for name, folder in (("source_only", run / "source_only"), ("dann", run)):
         scores = json.loads((folder / "metrics.json").read_text())["scores"]
         told = next(score for score in scores if score["model"] == name)
         method = {"source_only": "uncross", "dann": "cross"}[name]
         for row in rows:
-            of = (row.model, row.method, row.target, row.test_set)
-            if of == ("convchrome.cnn1d", method, "E003", "own"):
+            of = (row.model, row.method, row.target, row.test_set, row.subset)
+            if of == ("convchrome.cnn1d", method, "E003", "own", "all") and row.metric in told:
                 assert row.value == told[row.metric]
                 assert row.genes == told["genes"]
 
 
 def test_scores_on_common_genes_by_hand(crossed: Path, cells: Path) -> None:
-    rows = {row[:10]: row for row in read_rows(crossed / "results.csv")}
+    rows = read_rows(crossed / "results.csv")
 
-    def told(model: str, method: str, target: str, test_set: str) -> Metrics:
+    def told(
+        model: str, method: str, target: str, test_set: str, subset: str = "all"
+    ) -> tuple[Metrics, float]:
         found = {
             row.metric: row
-            for row in rows.values()
-            if (row.model, row.method, row.target, row.test_set)
-            == (model, method, target, test_set)
+            for row in rows
+            if (row.model, row.method, row.target, row.test_set, row.subset)
+            == (model, method, target, test_set, subset)
         }
+        same = found.pop("label_agreement").value
         genes = {row.genes for row in found.values()}
         values = {name: row.value for name, row in found.items()}
-        return Metrics(genes=genes.pop(), **values)
+        return Metrics(genes=genes.pop(), **values), same
 
     source = read_bins(cells / "E085.h5").genes
     spec = Folder(crossed).read_spec()
     assert spec is not None
     assert spec.source == "E085"
     job, other = plan_jobs(spec)[:2]
+    scored: list[str] = []
     for target in ("E003", "E116"):
         genes = read_bins(cells / f"{target}.h5").genes
         tested = split_genes(genes, job.split) == "test"
@@ -154,17 +160,33 @@ def test_scores_on_common_genes_by_hand(crossed: Path, cells: Path) -> None:
             probability = np.array([line["probability"] for line in lines], dtype=np.float32)
             for name, chosen in (sets | {"common": tested & kept_out}).items():
                 expected = binary_metrics(genes.label[chosen], probability[chosen])
-                assert told(model, method, target, name) == expected
+                # E085 has the first genes only.
+                known = chosen[: len(source)]
+                equal = (source.label == genes.label[: len(source)])[known].mean()
+                assert told(model, method, target, name) == (expected, equal)
+                differs = chosen.copy()
+                differs[: len(source)] &= source.label != genes.label[: len(source)]
+                differs[len(source) :] = False
+                of_differing = [row for row in rows if row.subset == "differs"]
+                if len(set(genes.label[differs])) == 2:
+                    expected = binary_metrics(genes.label[differs], probability[differs])
+                    assert told(model, method, target, name, "differs") == (expected, 0)
+                    scored.append(name)
+                else:
+                    assert (target, name) not in {
+                        (row.target, row.test_set) for row in of_differing if row.method == method
+                    }
         # The lookup: ranks of expression, those that the source lacks in the middle.
         ranks = np.full(len(genes), 0.5)
         order = np.argsort(np.argsort(source.expression))
         ranks[: len(source)] = (order + 0.5) / len(source)
         for name, chosen in (("own", kept_out), ("common", tested & kept_out)):
-            found = told("source expression", "lookup", target, name)
+            found, _ = told("source expression", "lookup", target, name)
             expected = binary_metrics(genes.label[chosen], ranks[chosen])
             assert found.genes == chosen.sum()
             assert found.auroc == pytest.approx(expected.auroc)
             assert found.accuracy == expected.accuracy
+    assert scored
 
 
 def test_runs_are_ordinary_and_their_command_makes_them_again(

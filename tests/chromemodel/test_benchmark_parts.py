@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from chromemodel.benchmark.folder import Candidate, Folder, Record, merged, trained
+from chromemodel.benchmark.folder import Candidate, Folder, Record, trained
 from chromemodel.benchmark.inputs import check_files, choose_source, read_inputs, restrict
 from chromemodel.benchmark.jobs import plan_jobs
+from chromemodel.benchmark.merged import merged
 from chromemodel.benchmark.pool import run_jobs
 from chromemodel.benchmark.run import Plan
 from chromemodel.benchmark.spec import BenchmarkSpec, CellType
 from chromemodel.benchmark.tune import chosen, search, tune_job
 from chromemodel.benchmark.worker import Event
+from chromemodel.cli._benchmark import all_models
 from chromemodel.cli._progress import Progress
-from chromemodel.cli.benchmark import all_models, command
+from chromemodel.cli.benchmark import command
 from chromemodel.config import Component, TrainConfig
 from chromemodel.data.splits import split_genes
 from chromemodel.models import MODELS

@@ -16,15 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chromemodel.benchmark.cells import escaped, number
 from chromemodel.benchmark.figures import MOST_APART, MOST_LINES, draw, ordered
 from chromemodel.benchmark.findings import findings
+from chromemodel.benchmark.panels import Spoken
 from chromemodel.benchmark.published import UNCONFIRMED, published
 from chromemodel.benchmark.report import write_report
 from chromemodel.benchmark.rows import Failure, Row
 from chromemodel.benchmark.series import collect
-from chromemodel.benchmark.spec import NINE, BenchmarkSpec, CellType
+from chromemodel.benchmark.spec import NINE, BenchmarkSpec, CellType, PanelFile
 from chromemodel.benchmark.summaries import Summary, summarise
-from chromemodel.benchmark.tables import escaped, number, table_md, table_tsv
+from chromemodel.benchmark.tables import table_md, table_tsv
 from chromemodel.models import MODELS
 from chromemodel.style import render
 from chromeprep.errors import OutputError
@@ -46,20 +48,39 @@ def rows_of(
     *,
     method: str = "within",
     test_set: str = "own",
+    subset: str = "all",
     seconds: float = 10.0,
+    same: float | None = None,
 ) -> Iterator[Row]:
     values = {"auroc": auroc, "auprc": 0.5 + auroc / 4, "accuracy": auroc / 2, "f1": auroc / 4}
+    values |= {} if same is None else {"label_agreement": same}
     source = "S" if method in ("uncross", "cross", "lookup") else target
     for metric, value in values.items():
         yield Row(
-            model, method, source, target, "thirds", seed, test_set, 100, metric, value, seconds
+            model,
+            method,
+            source,
+            target,
+            "thirds",
+            seed,
+            test_set,
+            subset,
+            100,
+            metric,
+            value,
+            seconds,
         )
 
 
 def line(
-    summaries: list[Summary], model: str, method: str = "within", test_set: str = "own"
+    summaries: list[Summary],
+    model: str,
+    method: str = "within",
+    test_set: str = "own",
+    subset: str = "all",
 ) -> Any:
     found = [one for one in summaries if one.series[:3] == (model, method, test_set)]
+    found = [one for one in found if one.series.subset == subset]
     assert len(found) == 1
     return found[0]
 
@@ -83,14 +104,32 @@ def cross_rows() -> list[Row]:
                ("deepchrome", "cross"): -0.0625, ("logistic", "origin"): 0.03125,
                ("logistic", "uncross"): 0.0}  # fmt: skip
     rows = []
-    for target, seed, test_set in itertools.product("AB", (0, 1), ("own", "common")):
-        base = 0.75 + 0.0625 * (target == "B") + 0.03125 * seed
+    for target, seed, test_set, subset in itertools.product(
+        "AB", (0, 1), ("own", "common"), ("all", "differs")
+    ):
+        base = 0.75 + 0.0625 * (target == "B") + 0.03125 * seed - 0.5 * (subset == "differs")
         for (model, method), offset in offsets.items():
             more = 0.25 * offset * (test_set == "common")
             rows += rows_of(
-                model, target, seed, base + offset + more, method=method, test_set=test_set
+                model,
+                target,
+                seed,
+                base + offset + more,
+                method=method,
+                test_set=test_set,
+                subset=subset,
+                same=0.875,
             )
-        rows += rows_of("source expression", target, seed, 0.75, method="lookup", test_set=test_set)
+        rows += rows_of(
+            "source expression",
+            target,
+            seed,
+            0.75 if subset == "all" else 0.125,
+            method="lookup",
+            test_set=test_set,
+            subset=subset,
+            same=0.875,
+        )
     return rows
 
 
@@ -179,7 +218,11 @@ def test_drops_average_seeds_before_cell_types() -> None:
 
 def test_which_lines_there_are_in_cross() -> None:
     summaries = summarise(CROSS, cross_rows(), [])
-    own = [one.series[:2] for one in summaries if one.series.test_set == "own"]
+    own = [
+        one.series[:2]
+        for one in summaries
+        if (one.series.test_set, one.series.subset) == ("own", "all")
+    ]
     # What scikit-learn fits is not adapted, and not said to be missing.
     assert own == [
         ("deepchrome", "origin"), ("deepchrome", "uncross"), ("deepchrome", "cross"),
@@ -321,8 +364,8 @@ def test_by_cell_type(tmp_path: Path) -> None:
     ]
     lines = (tmp_path / "by_cell_type.tsv").read_text().splitlines()
     assert lines[1].split("\t") == [
-        "deepchrome", "within", "own", "A", "2", "100.0", "0.812500", "0.088388", "0.703125",
-        "0.406250", "0.203125",
+        "deepchrome", "within", "own", "all", "A", "2", "100.0", "0.812500", "0.088388", "0.703125",
+        "0.406250", "0.203125", "",
     ]  # fmt: skip
     assert len(lines) == 5
 
@@ -367,7 +410,140 @@ def test_the_readme_says_what_was_seen(tmp_path: Path) -> None:
     assert "transductive" not in text
 
 
-@pytest.mark.parametrize("case", [(SPEC, WITHIN), (CROSS, cross_rows())], ids=["within", "cross"])
+PANEL = PanelFile("/data/panel.h5", "1", tuple("ABPQRS"), ("P",))
+BOTH = replace(SPEC, panel=PANEL)
+SPOKEN = [
+    Spoken("A", "A", tuple("BQRS"), tuple("PA")),
+    Spoken("B", "B", tuple("AQRS"), tuple("PB"), ("B",)),
+]
+
+
+def panel_rows() -> list[Row]:
+    """WITHIN, with a panel: both are 0.0625 above the marks, and all is less where genes vary."""
+    rows = []
+    for row in WITHIN:
+        if row.metric == "auroc":
+            for subset, less in (("all", 0), ("variable", 0.25)):
+                for name, more in (("", 0), (" + panel", 0.0625)):
+                    value = row.value + more - less
+                    rows += rows_of(row.model + name, row.target, row.seed, value, subset=subset)
+    for target, seed, subset in itertools.product("AB", (0, 1), ("all", "variable")):
+        value = 0.625 if subset == "all" else 0.5
+        rows += rows_of("panel mean", target, seed, value, method="lookup", subset=subset)
+    return rows
+
+
+def test_a_panel_has_lines_of_its_own() -> None:
+    summaries = summarise(BOTH, panel_rows(), [])
+    names = [one.series[0] for one in summaries]
+    five = [
+        "deepchrome", "deepchrome + panel", "logistic", "logistic + panel", "panel mean",
+    ]  # fmt: skip
+    assert names == five * 2
+    assert {one.status for one in summaries} == {"complete"}
+    both = line(summaries, "logistic + panel")
+    assert both.against is not None
+    assert both.against.model == "logistic"
+    assert both.pairs == (4, 0.0625, 4, 0)
+    lookup = line(summaries, "panel mean", "lookup", subset="variable")
+    assert lookup.against is not None
+    assert (lookup.against.model, lookup.against.subset) == ("deepchrome", "variable")
+    # 0.5 against 0.5, 0.625, 0.25 and 0.25.
+    assert lookup.pairs == (4, 0.09375, 2, 1)
+    failure = Failure("k", "logistic", "within", "A", "A", 0, "no")
+    assert line(summarise(BOTH, [], [failure]), "logistic + panel").status == "failed"
+
+
+def test_tables_and_sentences_of_a_panel(tmp_path: Path) -> None:
+    write_report(tmp_path, BOTH, panel_rows(), [], SPOKEN)
+    text = (tmp_path / "README.md").read_text()
+    table = """\
+| model | all genes | variable in the panel | genes: variable in the panel |
+|---|---:|---:|---:|
+| deepchrome | 0.6562 | 0.4062 | 100 |
+| deepchrome + panel | 0.7188 | 0.4688 | 100 |
+| logistic | 0.6719 | 0.4219 | 100 |
+| logistic + panel | 0.7344 | 0.4844 | 100 |
+| panel mean | 0.6250 | 0.5000 | 100 |
+"""
+    assert table in text
+    assert "with the panel beside it: `logistic + panel`, 0.7344 over 2 cell types" in text
+    assert "beat the marks alone: `deepchrome + panel` in 4 of 4 pairs" in text
+    assert "beat the panel alone (`panel mean`): `deepchrome + panel` in 2 of 4 pairs" in text
+    assert (
+        "Highest mean AUROC where genes are variable in the panel: lookup of panel mean 0.5000, "
+        "marks and panel (`logistic + panel`) 0.4844, marks (`logistic`) 0.4219." in text
+    )
+    # A model with a panel is not taken for a simple one.
+    assert "The simple model `logistic` beats `deepchrome` in 2 of 4 pairs" in text
+    assert "`/data/panel.h5`, 6 cell types: A, B, P, Q, R, S." in text
+    assert "cell types of its own files, and P, and what is nearly the same" in text
+    assert "| A | A, P | 4 |" in text
+    assert "**The panel names no `B`.**" in text
+    kept = replace(BOTH, panel=replace(PANEL, relatives=False, leave_out=()))
+    write_report(tmp_path, kept, [], [], [])
+    text = (tmp_path / "README.md").read_text()
+    assert "was **kept** (`--panel-keep-like`)" in text
+    assert "none has spoken" in text
+    write_report(tmp_path, SPEC, WITHIN, [])
+    assert "panel" not in (tmp_path / "README.md").read_text()
+
+
+def test_subsets_and_equal_labels_of_cross(tmp_path: Path) -> None:
+    rows = [
+        row._replace(value=0.75) if (row.target, row.metric) == ("A", "label_agreement") else row
+        for row in cross_rows()
+    ]
+    write_report(tmp_path, CROSS, rows, [])
+    text = (tmp_path / "README.md").read_text()
+    assert "75.0% to 87.5% of the test genes of `uncross` have the label that they have in `S`" in (
+        text
+    )
+    assert "Highest mean AUROC where the label differs from the source: marks (`logistic, " in text
+    assert "| source expression | lookup | 0.7500 | 0.1250 | 100 |" in text
+    header = "| model | method | min | mean | max | median | drop | same label |"
+    assert text.count(header) == 2
+    lines = (tmp_path / "by_cell_type.md").read_text().splitlines()
+    assert lines[0].endswith("| source expression, lookup | same label |")
+    assert sorted(one[-9:-2] for one in lines if one[:4] in ("| A ", "| B ")) == [
+        " 0.7500", " 0.7500", " 0.8750", " 0.8750",
+    ]  # fmt: skip
+
+
+def test_a_panel_in_figures() -> None:
+    def legends(figure: Any) -> tuple[str, list[str]]:
+        (legend,) = figure.legends
+        return legend.get_title().get_text(), [text.get_text() for text in legend.get_texts()]
+
+    title, labels = legends(draw(BOTH, summarise(BOTH, panel_rows(), [])))
+    assert title.endswith("hollow: with the panel")
+    assert labels == ["deepchrome (0.656)", "logistic (0.672)", "lookup: panel mean (0.625)"]
+    title, _ = legends(draw(SPEC, summarise(SPEC, WITHIN, [])))
+    assert "hollow" not in title
+    # Of one cell type each has a row.
+    one = replace(BOTH, cell_types=BOTH.cell_types[:1])
+    figure = draw(one, summarise(one, panel_rows(), []))
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "lookup: panel mean", "logistic", "deepchrome", "logistic + panel", "deepchrome + panel",
+    ]  # fmt: skip
+    spec = replace(CROSS, panel=PANEL)
+    rows = cross_rows()
+    rows += [
+        row._replace(model="panel mean" if row.method == "lookup" else f"{row.model} + panel")
+        for row in rows
+    ]
+    title, labels = legends(draw(spec, summarise(spec, rows, [])))
+    assert title.endswith("hollow: with the panel")
+    assert labels == [
+        "origin", "uncross", "cross", "lookup: panel mean", "lookup: source expression",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(SPEC, WITHIN), (CROSS, cross_rows()), (BOTH, panel_rows())],
+    ids=["within", "cross", "panel"],
+)
 def test_the_same_rows_give_the_same_bytes(
     tmp_path: Path, case: tuple[BenchmarkSpec, list[Row]]
 ) -> None:
@@ -443,7 +619,7 @@ def test_names_cannot_break_anything(tmp_path: Path) -> None:
     write_report(tmp_path, spec, rows, [])
     lines = (tmp_path / "by_cell_type.tsv").read_text().splitlines()
     table = list(csv.reader(lines, delimiter="\t"))
-    assert {len(row) for row in table} == {11}
+    assert {len(row) for row in table} == {13}
     text = (tmp_path / "by_cell_type.md").read_text()
     assert "| a\\|b $c_ {}<&>" in text
 
