@@ -594,8 +594,9 @@ def test_train_evaluate_predict(
 def run_end_to_end(chromemodel: Run, out: Path, folder: Path, n_genes: int) -> None:
     run = folder / "run"
     done = chromemodel(
-        "train", out, "-o", run, "--set=dense_kernels=4,3", "--set=kernels=6", "--set=features=8",
-        "--set=label_widths=6", "--optimizer=adam", "--lr=0.01", "--epochs=2", "-p1",
+        "train", out, "-o", run, "--recipe=paper", "--set=dense_kernels=4,3", "--set=kernels=6",
+        "--set=features=8", "--set=label_widths=6", "--optimizer=adam", "--lr=0.01", "--epochs=2",
+        "-p1",
     )  # fmt: skip
     assert done.code == 0, done.err
     scored = chromemodel("evaluate", run, "--json")
