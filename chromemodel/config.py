@@ -13,7 +13,7 @@ from chromemodel.serial import UNLESS_DEFAULT
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 4
+RUN_VERSION = 5
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
@@ -23,6 +23,8 @@ SplitRule = Literal[FileSplitRule, "adapt", "adapt-chromosome"]
 GeneProtocol = Literal["same-genes", "new-genes"]
 Optimizer = Literal["sgd", "adam", "adamw"]
 TaskName = Literal["classification", "regression"]
+#: Forms in which the genes that train are kept; see ``docs/training.md``, "Memory".
+Memory = Literal["auto", "float32", "compact", "float16", "stream"]
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class TrainConfig:
     a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
-    ``docs/marks.md``.
+    ``docs/marks.md``. ``memory`` is the form in which genes are kept.
     """
 
     optimizer: Optimizer = "sgd"
@@ -224,6 +226,7 @@ class TrainConfig:
     device: str = "cpu"
     threads: int | None = None
     mark_dropout: float = field(default=0.0, metadata=UNLESS_DEFAULT)
+    memory: Memory = field(default="auto", metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mark_dropout < 1:
@@ -244,6 +247,15 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}, expected more than 0")
+        if self.memory not in get_args(Memory):
+            raise ValueError(
+                f"no memory '{self.memory}'; {did_you_mean(self.memory, get_args(Memory))}"
+            )
+
+    @property
+    def settled(self) -> TrainConfig:
+        """What a run keeps of it: of the forms of memory only the one that changes numbers."""
+        return self if self.memory == "float16" else replace(self, memory="auto")
 
 
 @dataclass(frozen=True)
@@ -326,8 +338,10 @@ def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
     Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
-    adaptation with new genes.
+    adaptation with new genes, version 5 signal rounded to float16.
     """
+    if config.training.memory == "float16":
+        return 5
     if config.split.new_genes:
         return 4
     if config.task.name != "classification":

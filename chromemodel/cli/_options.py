@@ -16,6 +16,7 @@ import click
 
 from chromemodel.adapt import METHODS
 from chromemodel.config import (
+    Memory,
     NormaliseRule,
     Optimizer,
     PanelChoice,
@@ -213,6 +214,12 @@ training_options = in_order(
         metavar="P",
         help="Each gene loses each mark with this probability, never all: then the run can be "
         "asked with some of its marks.",
+    ),
+    click.option(
+        "--memory",
+        type=click.Choice(get_args(Memory)),
+        help="How signal is kept: in codes of a byte or two that lose nothing, rounded to float16, "
+        "in a temporary file beside RUN, or auto by what is free, never rounded.  [default: auto]",
     ),
 )
 baseline_option = click.option(

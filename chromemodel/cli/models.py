@@ -47,7 +47,8 @@ def command(name: str | None, as_json: bool) -> None:
         recipe = [
             option | {"default": getattr(entry.recipe, option["name"])}
             for option in _options(TrainConfig)
-            if option["name"] in TRAINING and option["name"] not in ("seed", "mark_dropout")
+            if option["name"] in TRAINING
+            and option["name"] not in ("seed", "mark_dropout", "memory")
         ]
     if as_json:
         trained = {option["name"]: option["default"] for option in recipe}

@@ -7,7 +7,7 @@ alone. To look up, every gene has one row that says what the files say of it tog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +75,28 @@ class Sources:
         """
         if not rule.by_training:
             return rule
-        signal = [one.transformed(rule.transform) for one in self.files]
-        return fit_normalisation(np.concatenate(signal)[rows], rule)
+        if len(self.files) == 1:
+            return self.files[0].fitted(rule, rows)
+        pieces = self.split(rows)
+        # A mark at a time: of many files not all of the signal need be at hand.
+        found = [
+            fit_normalisation(
+                np.concatenate(
+                    [
+                        one.transformed(rule.transform, slice(mark, mark + 1))[piece]
+                        for one, piece in zip(self.files, pieces, strict=True)
+                    ]
+                ),
+                rule,
+            )
+            for mark in range(len(self.layout.marks))
+        ]
+        return replace(
+            rule,
+            mean=tuple(value for one in found for value in one.mean),
+            std=tuple(value for one in found for value in one.std),
+            quantiles=tuple(value for one in found for value in one.quantiles),
+        )
 
     def normalised(self, rule: Normalisation) -> Signal:
         """Return a model's input (genes, marks, bins), each file normalised on its own.
@@ -86,7 +106,29 @@ class Sources:
         InputError
             As `GeneSignals.normalised`; it names the file.
         """
-        return np.concatenate([one.normalised(rule) for one in self.files])
+        if len(self.files) == 1:
+            return self.files[0].normalised(rule)
+        layout, counts = self.layout, self.counts
+        signal = np.empty((sum(counts), len(layout.marks), layout.n_bins), dtype=np.float32)
+        end = 0
+        for one, count in zip(self.files, counts, strict=True):
+            signal[end : end + count] = one.normalised(rule)
+            end += count
+        return signal
+
+    def let_go(self) -> None:
+        """Free the memory of the raw signal; whoever asks for it has it read again."""
+        for one in self.files:
+            one.held.let_go()
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of genes of each file."""
+        return [len(one.genes) for one in self.files]
+
+    def split(self, rows: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+        """Return what stands of a mask of all rows for each file."""
+        return np.split(rows, np.cumsum(self.counts)[:-1])
 
     def check(
         self, task: Task, rows: NDArray[np.bool_], genes: str, hint: str | None = None
@@ -98,8 +140,7 @@ class Sources:
         InputError
             It names the file.
         """
-        ends = np.cumsum([len(one.genes) for one in self.files])[:-1]
-        for one, part in zip(self.files, np.split(rows, ends), strict=True):
+        for one, part in zip(self.files, self.split(rows), strict=True):
             task.check(one.genes, part, genes, one.path, hint)
 
 
@@ -108,6 +149,7 @@ def read_sources(
     *,
     marks: Sequence[str] = (),
     window_bp: int | None = None,
+    hold: bool = True,
 ) -> Sources:
     """Read files to train on together.
 
@@ -117,6 +159,9 @@ def read_sources(
         The first decides on marks and windows; one at least.
     marks, window_bp
         As for `read_signals`.
+    hold
+        Keep the raw signal of all in memory; else of one at a time, and read it again when it is
+        asked for.
 
     Raises
     ------
@@ -132,9 +177,13 @@ def read_sources(
     first = read_signals(paths[0], marks=marks, window_bp=window_bp)
     files = [first]
     for path in paths[1:]:
+        if not hold:
+            files[-1].held.let_go()
         files.append(read_signals(path, layout=first.layout, known=first.record, marks=marks))
         for before in files[:-1]:
             check_cell_types(before.record, files[-1].record, "another source")
+    if not hold and len(files) > 1:
+        files[-1].held.let_go()
     return Sources(tuple(files))
 
 

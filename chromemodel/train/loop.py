@@ -25,6 +25,7 @@ from chromemodel.train.interrupts import held_back
 from chromemodel.train.marks import drop_marks
 from chromemodel.train.memory import free_memory, halved, in_halves
 from chromemodel.train.state import State, load_optimizer
+from chromemodel.train.store import Signals
 from chromeprep.errors import ChromeError
 
 if TYPE_CHECKING:
@@ -35,17 +36,17 @@ CPU_PREDICTION_BATCH, PREDICTION_BATCH = 64, 512
 
 
 class FitData(NamedTuple):
-    """Tensors on the device of the loop.
+    """Tensors on the device of the loop, or of signal what gives batches of them.
 
     ``x`` (genes, marks, bins) and ``y`` (genes,) train, int64 labels or the float32 values of a
     regression by ``task``; ``target`` (genes, marks, bins) has no labels; ``validation_x`` and
     ``validation_y`` choose the epoch, or are None.
     """
 
-    x: Tensor
+    x: Signals
     y: Tensor
-    target: Tensor | None = None
-    validation_x: Tensor | None = None
+    target: Signals | None = None
+    validation_x: Signals | None = None
     validation_y: Tensor | None = None
     task: Task = CLASSIFICATION
 
@@ -84,7 +85,7 @@ class Loop:
     model, method
         On the device of the data; trained together, `Method.loss` goes down.
     data
-        All genes, in memory.
+        All genes.
     config
         Optimizer, batches, epochs, patience, seed.
     """
@@ -332,7 +333,7 @@ def prediction_batch(device: torch.device) -> int:
     return CPU_PREDICTION_BATCH if device.type == "cpu" else PREDICTION_BATCH
 
 
-def predict_logits(model: ChromeNet, x: Tensor) -> Tensor:
+def predict_logits(model: ChromeNet, x: Signals) -> Tensor:
     """Return the logits (genes, 2) of signal (genes, marks, bins), without dropout."""
     training = model.training
     model.eval()
@@ -343,7 +344,7 @@ def predict_logits(model: ChromeNet, x: Tensor) -> Tensor:
             "prediction",
         )
     model.train(training)
-    return torch.cat(parts) if parts else x.new_zeros((0, 2))
+    return torch.cat(parts) if parts else torch.zeros((0, 2), dtype=x.dtype, device=x.device)
 
 
 def label_tensor(label: NDArray[Any]) -> Tensor:
