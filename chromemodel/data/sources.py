@@ -98,28 +98,47 @@ class Sources:
             quantiles=tuple(value for one in found for value in one.quantiles),
         )
 
-    def normalised(self, rule: Normalisation) -> Signal:
+    def normalised(self, rule: Normalisation, *, let_go: bool = False) -> Signal:
         """Return a model's input (genes, marks, bins), each file normalised on its own.
+
+        Parameters
+        ----------
+        rule
+            Fitted already.
+        let_go
+            Free the raw signal of each file once it is done; whoever asks for it later has it read
+            again.
 
         Raises
         ------
         InputError
             As `GeneSignals.normalised`; it names the file.
         """
-        if len(self.files) == 1:
-            return self.files[0].normalised(rule)
-        layout, counts = self.layout, self.counts
-        signal = np.empty((sum(counts), len(layout.marks), layout.n_bins), dtype=np.float32)
-        end = 0
-        for one, count in zip(self.files, counts, strict=True):
-            signal[end : end + count] = one.normalised(rule)
-            end += count
-        return signal
+        whole: Signal | None = None
+        if len(self.files) > 1:
+            whole = np.empty(self.shape, dtype=np.float32)
+        for one, rows in self.placed():
+            signal = one.normalised(rule)
+            if let_go:
+                one.held.let_go()
+            if whole is None:
+                return signal
+            whole[rows] = signal
+        assert whole is not None
+        return whole
 
-    def let_go(self) -> None:
-        """Free the memory of the raw signal; whoever asks for it has it read again."""
-        for one in self.files:
-            one.held.let_go()
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Genes of all files, marks, bins."""
+        return sum(self.counts), len(self.layout.marks), self.layout.n_bins
+
+    def placed(self) -> list[tuple[GeneSignals, slice]]:
+        """Return each file, and which rows are its genes."""
+        ends = np.cumsum(self.counts).tolist()
+        return [
+            (one, slice(end - len(one.genes), end))
+            for one, end in zip(self.files, ends, strict=True)
+        ]
 
     @property
     def counts(self) -> list[int]:

@@ -150,9 +150,7 @@ class Keeper:
             return self._kept(_rounded(sources, rule, self.device))
         if self.form == "stream":
             return self._kept(_streamed(sources, rule, self.device, self.beside))
-        whole = sources.normalised(rule)
-        sources.let_go()
-        return Kept(self.device, whole)
+        return Kept(self.device, sources.normalised(rule, let_go=True))
 
     def _kept(self, shelf: Shelf) -> Kept:
         return Kept(self.device, None, shelf)
@@ -199,23 +197,24 @@ def memory_notes(form: Form, baseline: str | None) -> tuple[str, ...]:
 
 def _in_codes(sources: Sources, rule: Normalisation, device: torch.device) -> Shelf:
     """Return codes, of two bytes once a file needs them."""
-    kept: NDArray[np.uint8] | NDArray[np.int16] = np.empty(_shape(sources), dtype=np.uint8)
+    kept: NDArray[np.uint8] | NDArray[np.int16] = np.empty(sources.shape, dtype=np.uint8)
     tables: list[Signal] = []
-    file, end = np.empty(len(kept), dtype=np.int32), 0
-    for number, one in enumerate(sources.files):
+    file = np.empty(len(kept), dtype=np.int32)
+    for number, (one, rows) in enumerate(sources.placed()):
         with one.held.at_hand() as raw:
             coded = encode(raw, one.normalised(rule))
+        del raw
         one.held.let_go()
         if not isinstance(coded, Coded):
             raise _TooManyValuesError(one, coded)
         if kept.dtype == np.uint8 and coded.codes.dtype != np.uint8:
             wider = np.empty(kept.shape, dtype=np.int16)
-            np.add(kept[:end], LEAST_CODE, out=wider[:end], dtype=np.int16)
+            done = slice(rows.start)
+            np.add(kept[done], LEAST_CODE, out=wider[done], dtype=np.int16)
             kept = wider
-        rows = slice(end, end + len(one.genes))
         least = 0 if kept.dtype == np.uint8 else LEAST_CODE
         np.add(coded.codes, least, out=kept[rows], dtype=np.int32, casting="unsafe")
-        file[rows], end = number, rows.stop
+        file[rows] = number
         tables += coded.tables
     ends = np.cumsum([len(table) for table in tables], dtype=np.int32)
     starts = (ends - [len(table) for table in tables]).reshape(-1, kept.shape[1])
@@ -229,8 +228,8 @@ def _in_codes(sources: Sources, rule: Normalisation, device: torch.device) -> Sh
 
 
 def _rounded(sources: Sources, rule: Normalisation, device: torch.device) -> Shelf:
-    kept = np.empty(_shape(sources), dtype=np.float16)
-    for one, rows in _placed(sources):
+    kept = np.empty(sources.shape, dtype=np.float16)
+    for one, rows in sources.placed():
         signal = one.normalised(rule)
         one.held.let_go()
         most = float(np.abs(signal).max(initial=0))
@@ -245,8 +244,8 @@ def _rounded(sources: Sources, rule: Normalisation, device: torch.device) -> She
 
 
 def _streamed(sources: Sources, rule: Normalisation, device: torch.device, beside: Path) -> Shelf:
-    kept = mapped(_shape(sources), beside)
-    for one, rows in _placed(sources):
+    kept = mapped(sources.shape, beside)
+    for one, rows in sources.placed():
         kept[rows] = one.normalised(rule)
         one.held.let_go()
     return Shelf(torch.from_numpy(kept), device)
@@ -275,17 +274,3 @@ def mapped(shape: tuple[int, ...], beside: Path) -> Signal:
             path=folder,
             hint="choose -o on a larger disk, or another --memory",
         ) from error
-
-
-def _shape(sources: Sources) -> tuple[int, int, int]:
-    layout = sources.layout
-    return sum(sources.counts), len(layout.marks), layout.n_bins
-
-
-def _placed(sources: Sources) -> list[tuple[GeneSignals, slice]]:
-    """Return each file and which rows are its genes."""
-    ends = np.cumsum(sources.counts).tolist()
-    return [
-        (one, slice(end - len(one.genes), end))
-        for one, end in zip(sources.files, ends, strict=True)
-    ]
