@@ -25,6 +25,8 @@ Optimizer = Literal["sgd", "adam", "adamw"]
 TaskName = Literal["classification", "regression"]
 #: In what a network computes the features of genes; weights are float32 in both.
 Precision = Literal["float32", "bfloat16"]
+#: Forms in which the genes that train are kept; see ``docs/training.md``, "Memory".
+Memory = Literal["auto", "float32", "compact", "float16", "stream"]
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,8 @@ class TrainConfig:
     a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
-    ``docs/marks.md``. ``precision`` is that of training steps; see ``docs/training.md``.
+    ``docs/marks.md``. ``precision`` is that of training steps, ``memory`` the form in which genes
+    are kept; see ``docs/training.md`` for both.
     """
 
     optimizer: Optimizer = "sgd"
@@ -227,6 +230,7 @@ class TrainConfig:
     threads: int | None = None
     mark_dropout: float = field(default=0.0, metadata=UNLESS_DEFAULT)
     precision: Precision = field(default="float32", metadata=UNLESS_DEFAULT)
+    memory: Memory = field(default="auto", metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mark_dropout < 1:
@@ -246,6 +250,15 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}, expected more than 0")
+        if self.memory not in get_args(Memory):
+            raise ValueError(
+                f"no memory '{self.memory}'; {did_you_mean(self.memory, get_args(Memory))}"
+            )
+
+    @property
+    def settled(self) -> TrainConfig:
+        """What a run keeps of it: of the forms of memory only the one that changes numbers."""
+        return self if self.memory == "float16" else replace(self, memory="auto")
 
 
 @dataclass(frozen=True)
@@ -328,9 +341,10 @@ def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
     Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
-    adaptation with new genes, version 5 precision.
+    adaptation with new genes, version 5 precision and signal rounded to float16.
     """
-    if config.training.precision != "float32":
+    training = config.training
+    if training.precision != "float32" or training.memory == "float16":
         return 5
     if config.split.new_genes:
         return 4

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from chromemodel.adapt.base import Batch, Loss, Method
 from chromemodel.adapt.parts import norm_layers
 from chromemodel.models.base import ChromeNet
+from chromemodel.train.store import Signals
 from chromeprep.errors import ChromeError
 
 BATCH = 512
@@ -53,14 +54,14 @@ class AdaptiveNorm(Method):
         """Return the loss of the source's labels; the target waits for `finish`."""
         return Loss(batch.label_loss(model(batch.x)), ())
 
-    def finish(self, model: ChromeNet, target: Tensor | None) -> None:
+    def finish(self, model: ChromeNet, target: Signals | None) -> None:
         """Put the statistics of the target in place of those of the source."""
         if target is None:
             raise ValueError("adabn needs genes of the target")
         renormalise(model, target)
 
 
-def renormalise(model: ChromeNet, x: Tensor) -> None:
+def renormalise(model: ChromeNet, x: Signals) -> None:
     """Set the running mean and variance of each batch normalisation to those of its input.
 
     Layer after layer in the order of computation, each over all genes at once, so that a layer's
@@ -93,7 +94,7 @@ def _in_order(model: ChromeNet, x: Tensor) -> list[_BatchNorm]:
     return list(dict.fromkeys(met))
 
 
-def _moments(model: ChromeNet, layer: _BatchNorm, x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(model: ChromeNet, layer: _BatchNorm, x: Signals) -> tuple[Tensor, Tensor]:
     """Return mean and variance (channels,) of a layer's input over all genes and bins."""
     counts: list[int] = []
     parts: list[tuple[Tensor, Tensor]] = []
@@ -113,7 +114,7 @@ def _moments(model: ChromeNet, layer: _BatchNorm, x: Tensor) -> tuple[Tensor, Te
     return mean, squares / (count.sum() - 1).clamp_min(1)
 
 
-def _call(model: ChromeNet, x: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+def _call(model: ChromeNet, x: Signals, hooks: Sequence[RemovableHandle]) -> None:
     """Pass genes through a model in batches, then remove the hooks."""
     try:
         with torch.no_grad():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from chromemodel.models.base import ChromeNet
 from chromemodel.tasks import CLASSIFICATION, Task
+from chromemodel.train.store import Signals
 
 
 class Batch(NamedTuple):
@@ -70,7 +71,7 @@ class Method(nn.Module, ABC):
             How much of the training is done, 0 to 1 (of the epochs asked for).
         """
 
-    def finish(self, model: ChromeNet, target: Tensor | None) -> None:
+    def finish(self, model: ChromeNet, target: Signals | None) -> None:
         """Change the model once its fit has ended; nothing by default.
 
         It draws no random numbers: what it does follows from the weights and the target.

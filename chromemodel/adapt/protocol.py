@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,7 +32,7 @@ from chromemodel.config import (
     check_panel,
 )
 from chromemodel.data.dataset import read_signals
-from chromemodel.data.sources import check_cell_types, check_distinct, read_sources
+from chromemodel.data.sources import Sources, check_cell_types, check_distinct, read_sources
 from chromemodel.data.splits import (
     ADAPTING,
     TEST,
@@ -65,10 +64,12 @@ from chromemodel.train.checkpoint import (
 )
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, pick_device
+from chromemodel.train.keeping import Keeper, check_memory, memory_notes
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.marks import check_mark_dropout
 from chromemodel.train.resume import Checkpoints
-from chromemodel.train.single import fresh, full_component, tensors
+from chromemodel.train.single import fresh, full_component
+from chromemodel.train.store import Signals
 from chromeprep.errors import ChromeError, InputError
 
 
@@ -204,7 +205,12 @@ def adapt_model(
     device = pick_device(training.device)
     training = replace(training, device=str(device))
 
-    near = read_sources(sources, marks=marks, window_bp=window_bp)
+    check_memory(training.memory, model, entry.fitter)
+    keeper = Keeper(
+        training.memory, [*sources, target], marks, device, folder_out, entry.fitter
+    )  # fmt: skip
+    training = training.settled
+    near = read_sources(sources, marks=marks, window_bp=window_bp, hold=keeper.hold)
     n_marks = len(near.layout.marks)
     check_mark_dropout(training.mark_dropout, model, entry.fitter, normalise, n_marks)
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
@@ -237,7 +243,7 @@ def adapt_model(
     aim = aim.fitted(genes_near, train)
     label = aim.truth(genes_near)
     rule = near.fitted(Normalisation(normalise, transform=transform), train)
-    near_x, far_x = near.normalised(rule), far.normalised(rule)
+    near_kept, far_kept = keeper.keep(near, rule), keeper.keep(Sources((far,)), rule)
     config = RunConfig(
         kind="adapt",
         model=component,
@@ -267,29 +273,33 @@ def adapt_model(
     if beside is not None:
         seen = seen._replace(panel=beside.speakers.known(far.genes, of_test))
     lookup = aim.lookup([one.genes for one in near.files], merged, far.genes)
+    baseline = baseline and model != aim.baseline_model
     notes: tuple[str, ...] = (
         *adapt_notes(config, seen, agreement, scored, int(validation.sum())),
         f"normalisation: {rule.words}",
+        *memory_notes(keeper.form, aim.baseline if baseline else None),
     )
     if scored:
         notes += missing_words(lookup, test, part_words)
     if beside is not None:
         notes += beside.words(tested)
 
-    validation_data: tuple[Tensor | None, Tensor | None] = (None, None)
+    validation_data: tuple[Signals | None, Tensor | None] = (None, None)
     if split.validation_fraction > 0:
-        validation_data = tensors(near_x, label, validation, device)
+        validation_data = near_kept.batched(label, validation)
     data = FitData(
-        *tensors(near_x, label, train, device),
-        torch.from_numpy(far_x[halves == ADAPTING]).to(device),
+        *near_kept.batched(label, train),
+        far_kept.of(halves == ADAPTING),
         *validation_data,
         task=aim,
     )
 
-    genes = Labelled(near_x[train], label[train])
-    held_out = None
-    if split.validation_fraction > 0:
-        held_out = Labelled(near_x[validation], label[validation])
+    def labelled() -> tuple[Labelled, Labelled | None]:
+        held_out = split.validation_fraction > 0
+        return (
+            near_kept.labelled(label, train),
+            near_kept.labelled(label, validation) if held_out else None,
+        )
 
     def score(name: str, answer: NDArray[Any]) -> list[Score]:
         return [aim.score(name, part_words, far.genes, test, answer)] if scored else []
@@ -299,15 +309,15 @@ def adapt_model(
             net, way = fresh(component, one, near.layout, training, sources[0], task)
             if isinstance(net, ClassicalNet):
                 checkpoints.refuse_others(config)
-                fit = fit_classical(net, genes, held_out, training.seed, aim)
+                fit = fit_classical(net, *labelled(), training.seed, aim)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
                 tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)
                 fit = loop.fit(tell, checkpoints.of(replace(config, method=one), data))
             net.to(device)
-            answer = predict_answer(net, far_x, device, aim)
+            answer = predict_answer(net, far_kept.exact(far, rule), device, aim)
             near_answer = (
-                None if beside is None else predict_answer(net, near_x[validation], device)
+                None if beside is None else predict_answer(net, near_kept.of(validation), device)
             )
         predictions = predictions_of(aim, far.genes, answer, halves)
         told = (
@@ -337,10 +347,10 @@ def adapt_model(
         one.name: run(one) for one in {SOURCE_ONLY: Component(SOURCE_ONLY), method: way}.values()
     }
     scores = [entry for outcome in outcomes.values() for entry in outcome.finished.scores]
-    if baseline and model != aim.baseline_model:
-        flat = aim.fit_baseline(genes, held_out)(far_x)
+    if baseline and far_kept.whole is not None:
+        flat = aim.fit_baseline(*labelled())(far_kept.whole)
         scores += score(f"{aim.baseline}, source only", flat)
-    for name, said in aim.trivial(len(far_x)):
+    for name, said in aim.trivial(len(far.genes)):
         scores += score(name, said)
     if lookup.found[test].any():
         scores += score(lookup.name, lookup.score)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from chromemodel.benchmark.folder import Candidate
 from chromemodel.benchmark.jobs import Job
 from chromemodel.config import Component, Normalisation, TrainConfig
 from chromemodel.data.dataset import check_classes, labelled, read_signals
+from chromemodel.data.sources import Sources
 from chromemodel.data.splits import (
     ADAPTING,
     TRAIN,
@@ -32,8 +34,9 @@ from chromemodel.data.splits import (
 from chromemodel.models.base import ChromeNet
 from chromemodel.train.checkpoint import SOURCE_ONLY
 from chromemodel.train.device import computing
+from chromemodel.train.keeping import Keeper
 from chromemodel.train.loop import Epoch, Fit, FitData, Loop
-from chromemodel.train.single import fresh, full_component, tensors
+from chromemodel.train.single import fresh, full_component
 from chromeprep.errors import ChromeError
 
 LR_FACTORS = (1 / 3, 3.0)
@@ -54,7 +57,7 @@ class Tried(NamedTuple):
     auroc: float
 
 
-def tune_job(job: Job, tell: Tell) -> tuple[Candidate, ...]:
+def tune_job(job: Job, tell: Tell, beside: Path) -> tuple[Candidate, ...]:
     """Read what a job trains on, and choose its settings.
 
     Parameters
@@ -63,6 +66,8 @@ def tune_job(job: Job, tell: Tell) -> tuple[Candidate, ...]:
         A run of a model that gradients train.
     tell
         Called with what is tried, in words, and each epoch.
+    beside
+        Where the run folder will be; genes that do not fit memory lie in the folder it is in.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def tune_job(job: Job, tell: Tell) -> tuple[Candidate, ...]:
         Where a file is wrong, nothing validates, or all settings diverge.
     """
     device = torch.device(job.training.device)
-    data, make = _prepared(job, device)
+    data, make = _prepared(job, device, beside)
     if data.validation_x is None:
         raise ChromeError(
             "nothing is held out to tune by", hint="raise --validation-fraction above 0"
@@ -166,8 +171,10 @@ def chosen(tried: list[Tried]) -> Tried:
     return max(able, key=lambda one: one.auroc)
 
 
-def _prepared(job: Job, device: torch.device) -> tuple[FitData, Make]:
+def _prepared(job: Job, device: torch.device, beside: Path) -> tuple[FitData, Make]:
     """Return what a job's training loop gets, and what makes its model and method."""
+    paths = [job.source.path, *([job.target.path] if job.adapts else [])]
+    keeper = Keeper(job.training.memory, paths, job.marks, device, beside)
     near = read_signals(job.source.path, marks=job.marks, window_bp=job.window_bp)
     known, label = labelled(near), near.genes.label
     far, halves = None, None
@@ -181,17 +188,17 @@ def _prepared(job: Job, device: torch.device) -> tuple[FitData, Make]:
     train, validation = known & (parts == TRAIN), known & (parts == VALIDATION)
     check_classes(label, train, "training genes", job.source.path)
     rule = near.fitted(Normalisation(job.normalise, transform=job.transform), train)
-    x = near.normalised(rule)
+    kept = keeper.keep(Sources((near,)), rule)
     target = None
-    if far is not None:
-        target = torch.from_numpy(far.normalised(rule)[halves == ADAPTING]).to(device)
+    if far is not None and halves is not None:
+        target = keeper.keep(Sources((far,)), rule).of(halves == ADAPTING)
     held: tuple[Any, Any] = (None, None)
     if validation.any():
         check_classes(label, validation, "validation genes", job.source.path)
-        held = tensors(x, label, validation, device)
+        held = kept.batched(label, validation)
     component = full_component(job.model, {})
 
     def make(training: TrainConfig, way: Component) -> tuple[ChromeNet, Method]:
         return fresh(component, way, near.layout, training, job.source.path)
 
-    return FitData(*tensors(x, label, train, device), target, *held), make
+    return FitData(*kept.batched(label, train), target, *held), make

@@ -119,7 +119,7 @@ def perform(folder: Folder, job: Job, answers: TextIO) -> None:
 
     candidates: tuple[Candidate, ...] = ()
     if job.tune and deep:
-        candidates = tune_job(job, tell)
+        candidates = tune_job(job, tell, folder.run(job))
     chosen = trained(Record(0.0, job, candidates))
     out, panel = folder.run(job), None if job.panel is None else job.panel.choice
     command = chosen.command(out)

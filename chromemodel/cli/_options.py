@@ -16,6 +16,7 @@ import click
 
 from chromemodel.adapt import METHODS
 from chromemodel.config import (
+    Memory,
     NormaliseRule,
     Optimizer,
     PanelChoice,
@@ -41,7 +42,7 @@ from chromemodel.serial import parse_options
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The training options; a recipe gives all but these.
-NO_RECIPE = ("seed", "mark_dropout", "precision")
+NO_RECIPE = ("seed", "mark_dropout", "precision", "memory")
 TRAINING = tuple(
     name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
 )
@@ -232,6 +233,12 @@ training_options = in_order(
         "asked with some of its marks.",
     ),
     precision_option,
+    click.option(
+        "--memory",
+        type=click.Choice(get_args(Memory)),
+        help="How signal is kept: in codes of a byte or two that lose nothing, rounded to float16, "
+        "in a temporary file beside RUN, or auto by what is free, never rounded.  [default: auto]",
+    ),
 )
 baseline_option = click.option(
     "--baseline/--no-baseline",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,20 +27,76 @@ from chromeprep.format import ChromeBins, GeneTable, read_bins
 logger = logging.getLogger(__name__)
 
 
+class RawSignal:
+    """The raw signal of a file, in memory until it is let go, and from then on in the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        The file's column of each mark, negative where it has none.
+    n_bins
+        So many in the middle of its windows.
+    signal
+        What was read: (genes, marks, bins).
+    """
+
+    def __init__(
+        self, path: str | Path, columns: NDArray[np.int64], n_bins: int, signal: Signal
+    ) -> None:
+        self._path, self._columns, self._n_bins = path, columns, n_bins
+        self._shape, self._signal = signal.shape, signal
+        self._here = True
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Signal]:
+        """Hold the signal in memory inside the block; one that was let go is read again.
+
+        Raises
+        ------
+        FormatError
+            Where the file cannot be read any more, or has become another.
+        """
+        here = self._here
+        if not here:
+            signal = take_marks(read_bins(self._path).signal, self._columns, self._n_bins)
+            if signal.shape != self._shape:
+                raise FormatError("became another file while it was in use", path=self._path)
+            self._signal, self._here = signal, True
+        try:
+            yield self._signal
+        finally:
+            if not here:
+                self.let_go()
+
+    def let_go(self) -> None:
+        """Free the memory."""
+        self._signal, self._here = np.empty((0, *self._shape[1:]), dtype=np.float32), False
+
+
 @dataclass(frozen=True, eq=False)
 class GeneSignals:
     """Genes of a file with the marks of a layout.
 
-    ``raw`` has shape (genes, marks, bins) in the file's units, 5' to 3', NaN for a mark that the
-    file does without; ``own`` are the statistics of the file itself.
+    ``own`` are the statistics of the file itself, of the raw signal.
     """
 
     path: Path
     genes: GeneTable
-    raw: Signal
+    held: RawSignal
     own: Scale
     layout: Layout
     record: FileRecord
+
+    @property
+    def raw(self) -> Signal:
+        """The signal in the file's units, shape (genes, marks, bins), 5' to 3'.
+
+        NaN for a mark that the file does without.
+        """
+        with self.held.at_hand() as signal:
+            return signal
 
     @property
     def used(self) -> NDArray[np.bool_]:
@@ -70,16 +127,18 @@ class GeneSignals:
             return rule
         return fit_normalisation(self.transformed(rule.transform)[rows], rule)
 
-    def transformed(self, transform: Transform) -> Signal:
-        """Return the signal after a transform, shape (genes, marks, bins).
+    def transformed(self, transform: Transform, marks: slice = slice(None)) -> Signal:
+        """Return the signal of some marks after a transform, shape (genes, marks, bins).
 
         Raises
         ------
         InputError
             As `normalised`.
         """
-        for index, mark in enumerate(self.layout.marks if transform == "log1p" else ()):
-            values = self.raw[:, index]
+        raw = self.raw[:, marks]
+        names = self.layout.marks[marks] if transform == "log1p" else ()
+        for index, mark in enumerate(names):
+            values = raw[:, index]
             negative = int((values < 0).sum())
             if negative:
                 raise InputError(
@@ -88,7 +147,7 @@ class GeneSignals:
                     path=self.path,
                     hint="use --transform arcsinh, in training and so for every file of the run",
                 )
-        return transform_signal(self.raw, transform)
+        return transform_signal(raw, transform)
 
 
 def read_signals(
@@ -142,19 +201,17 @@ def read_signals(
         columns = match_marks(
             layout, data, path, marks, trained=trained, may_lack=may_lack, available=available
         )
-    cut = (data.attributes.n_bins - layout.n_bins) // 2
-    raw = data.signal[:, columns, cut : cut + layout.n_bins]
+    raw = take_marks(data.signal, columns, layout.n_bins)
     lacking = columns < 0
-    raw[:, lacking] = np.nan
     for index, mark in enumerate(layout.marks):
         if np.isinf(raw[:, index]).any():
             raise FormatError(f"mark {mark} has infinite values", path=path)
     signals = GeneSignals(
         path=Path(path),
         genes=data.genes,
-        raw=raw,
+        held=RawSignal(path, columns, layout.n_bins, raw),
         own=fit_scale(raw)
-        if cut
+        if layout.n_bins < data.attributes.n_bins
         else Scale(
             np.where(lacking, np.nan, data.marks.mean[columns]),
             np.where(lacking, np.nan, data.marks.std[columns]),
@@ -165,6 +222,25 @@ def read_signals(
     if known is not None:
         _compare(known, signals)
     return signals
+
+
+def take_marks(signal: Signal, columns: NDArray[np.int64], n_bins: int) -> Signal:
+    """Return some columns of signal (genes, marks, bins) and the bins in the middle.
+
+    A negative column is that of a mark which is not there, NaN throughout.
+
+    Examples
+    --------
+    >>> signal = np.arange(8, dtype=np.float32).reshape(1, 2, 4)
+    >>> take_marks(signal, np.array([1, -1]), 2).tolist()
+    [[[5.0, 6.0], [nan, nan]]]
+    """
+    cut = (signal.shape[2] - n_bins) // 2
+    if not cut and columns.tolist() == list(range(signal.shape[1])):
+        return signal
+    taken = signal[:, columns, cut : cut + n_bins]
+    taken[:, columns < 0] = np.nan
+    return taken
 
 
 def labelled(signals: GeneSignals) -> NDArray[np.bool_]:

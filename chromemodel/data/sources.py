@@ -7,7 +7,7 @@ alone. To look up, every gene has one row that says what the files say of it tog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,18 +75,79 @@ class Sources:
         """
         if not rule.by_training:
             return rule
-        signal = [one.transformed(rule.transform) for one in self.files]
-        return fit_normalisation(np.concatenate(signal)[rows], rule)
+        if len(self.files) == 1:
+            return self.files[0].fitted(rule, rows)
+        pieces = self.split(rows)
+        # A mark at a time: of many files not all of the signal need be at hand.
+        found = [
+            fit_normalisation(
+                np.concatenate(
+                    [
+                        one.transformed(rule.transform, slice(mark, mark + 1))[piece]
+                        for one, piece in zip(self.files, pieces, strict=True)
+                    ]
+                ),
+                rule,
+            )
+            for mark in range(len(self.layout.marks))
+        ]
+        return replace(
+            rule,
+            mean=tuple(value for one in found for value in one.mean),
+            std=tuple(value for one in found for value in one.std),
+            quantiles=tuple(value for one in found for value in one.quantiles),
+        )
 
-    def normalised(self, rule: Normalisation) -> Signal:
+    def normalised(self, rule: Normalisation, *, let_go: bool = False) -> Signal:
         """Return a model's input (genes, marks, bins), each file normalised on its own.
+
+        Parameters
+        ----------
+        rule
+            Fitted already.
+        let_go
+            Free the raw signal of each file once it is done; whoever asks for it later has it read
+            again.
 
         Raises
         ------
         InputError
             As `GeneSignals.normalised`; it names the file.
         """
-        return np.concatenate([one.normalised(rule) for one in self.files])
+        whole: Signal | None = None
+        if len(self.files) > 1:
+            whole = np.empty(self.shape, dtype=np.float32)
+        for one, rows in self.placed():
+            signal = one.normalised(rule)
+            if let_go:
+                one.held.let_go()
+            if whole is None:
+                return signal
+            whole[rows] = signal
+        assert whole is not None
+        return whole
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Genes of all files, marks, bins."""
+        return sum(self.counts), len(self.layout.marks), self.layout.n_bins
+
+    def placed(self) -> list[tuple[GeneSignals, slice]]:
+        """Return each file, and which rows are its genes."""
+        ends = np.cumsum(self.counts).tolist()
+        return [
+            (one, slice(end - len(one.genes), end))
+            for one, end in zip(self.files, ends, strict=True)
+        ]
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of genes of each file."""
+        return [len(one.genes) for one in self.files]
+
+    def split(self, rows: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+        """Return what stands of a mask of all rows for each file."""
+        return np.split(rows, np.cumsum(self.counts)[:-1])
 
     def check(
         self, task: Task, rows: NDArray[np.bool_], genes: str, hint: str | None = None
@@ -98,8 +159,7 @@ class Sources:
         InputError
             It names the file.
         """
-        ends = np.cumsum([len(one.genes) for one in self.files])[:-1]
-        for one, part in zip(self.files, np.split(rows, ends), strict=True):
+        for one, part in zip(self.files, self.split(rows), strict=True):
             task.check(one.genes, part, genes, one.path, hint)
 
 
@@ -108,6 +168,7 @@ def read_sources(
     *,
     marks: Sequence[str] = (),
     window_bp: int | None = None,
+    hold: bool = True,
 ) -> Sources:
     """Read files to train on together.
 
@@ -117,6 +178,9 @@ def read_sources(
         The first decides on marks and windows; one at least.
     marks, window_bp
         As for `read_signals`.
+    hold
+        Keep the raw signal of all in memory; else of one at a time, and read it again when it is
+        asked for.
 
     Raises
     ------
@@ -132,9 +196,13 @@ def read_sources(
     first = read_signals(paths[0], marks=marks, window_bp=window_bp)
     files = [first]
     for path in paths[1:]:
+        if not hold:
+            files[-1].held.let_go()
         files.append(read_signals(path, layout=first.layout, known=first.record, marks=marks))
         for before in files[:-1]:
             check_cell_types(before.record, files[-1].record, "another source")
+    if not hold and len(files) > 1:
+        files[-1].held.let_go()
     return Sources(tuple(files))
 
 

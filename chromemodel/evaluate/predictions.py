@@ -16,6 +16,7 @@ from chromemodel.fusion.combine import Told
 from chromemodel.models.base import ChromeNet
 from chromemodel.tasks import CLASSIFICATION, Regression, Task
 from chromemodel.train.loop import predict_logits
+from chromemodel.train.store import Signals
 from chromeprep.format import GeneTable
 
 # Fewer held-out genes than this rank epochs by chance: the AUROC of 50 is known to about 0.08.
@@ -166,7 +167,7 @@ def selection_notes(held_out: int) -> tuple[str, ...]:
 
 def predict_answer(
     model: ChromeNet,
-    signal: NDArray[np.float32],
+    signal: NDArray[np.float32] | Signals,
     device: torch.device,
     task: Task = CLASSIFICATION,
     precision: Precision = "float32",
@@ -175,5 +176,9 @@ def predict_answer(
 
     It is the probability of label 1, or the log(1 + expression). The model must be on the device.
     """
-    x = torch.from_numpy(np.ascontiguousarray(signal)).to(device)
+    x: Signals
+    if isinstance(signal, np.ndarray):
+        x = torch.from_numpy(np.ascontiguousarray(signal)).to(device)
+    else:
+        x = signal
     return task.answer(predict_logits(model, x, precision)).cpu().numpy()

@@ -58,14 +58,14 @@ def working(threads: int) -> Iterator[Work[Any, Any]]:
 
 
 @contextmanager
-def sharing(model: ChromeNet, x: Tensor, precision: Precision) -> Iterator[ChromeNet]:
-    """Hand out what trains a model on batches of x by all threads that torch may use.
+def sharing(model: ChromeNet, device: torch.device, precision: Precision) -> Iterator[ChromeNet]:
+    """Hand out what trains a model on a device, by all threads that torch may use.
 
     It is the model itself where all is float32 and there is one thread, another device than a CPU,
     or batch normalisation, which is one layer of all genes of a batch.
     """
     mixes = any(isinstance(layer, _BatchNorm) for layer in model.modules())
-    threads = 1 if mixes or x.device.type != "cpu" else torch.get_num_threads()
+    threads = 1 if mixes or device.type != "cpu" else torch.get_num_threads()
     if threads == 1 and precision == "float32":
         yield model
         return

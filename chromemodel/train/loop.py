@@ -26,6 +26,7 @@ from chromemodel.train.interrupts import held_back
 from chromemodel.train.marks import drop_marks
 from chromemodel.train.memory import free_memory, halved, in_halves
 from chromemodel.train.state import State, load_optimizer
+from chromemodel.train.store import Signals
 from chromeprep.errors import ChromeError
 
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ CPU_PREDICTION_BATCH, PREDICTION_BATCH = 64, 512
 
 
 class FitData(NamedTuple):
-    """Tensors on the device of the loop.
+    """Tensors on the device of the loop, or of signal what gives batches of them.
 
     ``x`` (genes, marks, bins) and ``y`` (genes,) train, int64 labels or the float32 values of a
     regression by ``task``; ``target`` (genes, marks, bins) has no labels; ``validation_x`` and
     ``validation_y`` choose the epoch, or are None.
     """
 
-    x: Tensor
+    x: Signals
     y: Tensor
-    target: Tensor | None = None
-    validation_x: Tensor | None = None
+    target: Signals | None = None
+    validation_x: Signals | None = None
     validation_y: Tensor | None = None
     task: Task = CLASSIFICATION
 
@@ -85,7 +86,7 @@ class Loop:
     model, method
         On the device of the data; trained together, `Method.loss` goes down.
     data
-        All genes, in memory.
+        All genes.
     config
         Optimizer, batches, epochs, patience, seed.
     """
@@ -244,7 +245,7 @@ class Loop:
         sums = sums.to(x.device, torch.float32 if x.device.type == "mps" else torch.float64)
         self.model.train()
         self.method.train()
-        with sharing(self.model, x, self.config.precision) as net:
+        with sharing(self.model, x.device, self.config.precision) as net:
             for start in range(0, len(x), size):
                 rows = order[start : start + size]
                 batch = Batch(
@@ -336,7 +337,7 @@ def prediction_batch(device: torch.device, precision: Precision = "float32") -> 
     return CPU_PREDICTION_BATCH if precision == "float32" else 2 * CPU_PREDICTION_BATCH
 
 
-def predict_logits(model: ChromeNet, x: Tensor, precision: Precision = "float32") -> Tensor:
+def predict_logits(model: ChromeNet, x: Signals, precision: Precision = "float32") -> Tensor:
     """Return the logits (genes, 2) of signal (genes, marks, bins), without dropout.
 
     On a CPU each thread takes batches of its own.
@@ -345,19 +346,19 @@ def predict_logits(model: ChromeNet, x: Tensor, precision: Precision = "float32"
     model.eval()
     net = computed(model, precision)
 
-    def of_batch(batch: Tensor) -> Tensor:
+    def of_genes(genes: slice) -> Tensor:
         with torch.inference_mode():
-            logits: Tensor = net(batch)
+            logits: Tensor = net(x[genes])
             return logits
 
     with working(torch.get_num_threads() if x.device.type == "cpu" else 1) as work:
         parts = in_halves(
-            lambda size: work(of_batch, torch.split(x, size) if len(x) else ()),
+            lambda size: work(of_genes, [slice(n, n + size) for n in range(0, len(x), size)]),
             prediction_batch(x.device, precision),
             "prediction",
         )
     model.train(training)
-    return torch.cat(parts) if parts else x.new_zeros((0, 2))
+    return torch.cat(parts) if parts else torch.zeros((0, 2), dtype=x.dtype, device=x.device)
 
 
 def label_tensor(label: NDArray[Any]) -> Tensor:

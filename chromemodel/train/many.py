@@ -13,7 +13,7 @@ import torch
 
 from chromemodel.train.genes import Genes
 from chromemodel.train.interrupts import held_back
-from chromemodel.train.loop import Fit
+from chromemodel.train.loop import Fit, FitData
 from chromemodel.train.member import Member
 from chromemodel.train.memory import free_memory, out_of_memory
 from chromemodel.train.stack import Stack, may_stack
@@ -90,7 +90,10 @@ def _fit_alone(member: Member, after_step: Callable[[], None]) -> None:
 def _fit_together(members: list[Member], after_step: Callable[[], None]) -> None:
     data = [member.loop.data for member in members]
     genes = Genes([one.x for one in data], [one.y for one in data])
-    held_out = _held_out(members)
+    held_out = _held_out(data)
+    del data
+    for number, member in enumerate(members):
+        member.look_into(genes.part(number), None if held_out is None else held_out.part(number))
     places = list(range(len(members)))
     while places:
         going = [members[place] for place in places]
@@ -116,8 +119,7 @@ def _run_epoch(stack: Stack, members: list[Member], after_step: Callable[[], Non
         member.end_epoch(partial(member.loop.close_epoch, loss, logits=logits))
 
 
-def _held_out(members: list[Member]) -> Genes | None:
-    x = [member.loop.data.validation_x for member in members]
-    y = [member.loop.data.validation_y for member in members]
-    signal, label = ([one for one in some if one is not None] for some in (x, y))
+def _held_out(data: list[FitData]) -> Genes | None:
+    signal = [one.validation_x for one in data if one.validation_x is not None]
+    label = [one.validation_y for one in data if one.validation_y is not None]
     return Genes(signal, label) if signal else None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torch import Tensor
+
 from chromemodel.train.loop import Epoch, Fit, Loop
 from chromemodel.train.resume import Checkpoint
 from chromemodel.train.state import State
+from chromemodel.train.store import Signals
 from chromeprep.errors import ChromeError
 
 
@@ -55,6 +58,17 @@ class Member:
         if self.checkpoint is not None:
             self.checkpoint.offer(self.good)
         self._end_if_due()
+
+    def look_into(
+        self, genes: tuple[Signals, Tensor], held_out: tuple[Signals, Tensor] | None
+    ) -> None:
+        """Let the same genes be where they lie together with those of other models."""
+        data = self.loop.data._replace(x=genes[0], y=genes[1])
+        if held_out is not None:
+            data = data._replace(validation_x=held_out[0], validation_y=held_out[1])
+        self.loop.data = data
+        if self.checkpoint is not None:
+            self.checkpoint.data = data
 
     def keep(self, error: BaseException) -> None:
         """Write the last good state."""

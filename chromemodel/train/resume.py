@@ -24,6 +24,7 @@ from chromemodel.serial import to_json
 from chromemodel.train.loop import FitData, Loop
 from chromemodel.train.state import State
 from chromemodel.train.state_file import digest_of, packed, read_state
+from chromemodel.train.store import Store
 from chromeprep._version import __version__
 from chromeprep.errors import ChromeError, MismatchError, OutputError, RunError
 from chromeprep.format import atomic_file
@@ -247,11 +248,17 @@ class Checkpoint:
 
 
 def data_digest(data: FitData) -> str:
-    """Return a digest of the tensors of a fit: signal, labels, and which genes are which."""
-    tensors = {
-        name: value for name, value in data._asdict().items() if isinstance(value, torch.Tensor)
-    }
-    return digest_of(tensors)
+    """Return a digest of the tensors of a fit: signal, labels, and which genes are which.
+
+    It is of what the fit sees, in whatever form of memory it lies.
+    """
+    return digest_of(
+        {
+            name: value
+            for name, value in data._asdict().items()
+            if isinstance(value, (torch.Tensor, Store))
+        }
+    )
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -214,7 +214,7 @@ def _differs(
         "file": (Path(found.source.path).resolve(), Path(data).resolve()),
         "task": (found.task.name, settings.get("task", "classification")),
         "model": (found.model, full_component(_model(settings), settings.get("options") or {})),
-        "training": (found.training, training),
+        "training": (found.training, training.settled),
         "split": (found.split.asked, split.asked),
         "normalisation": (
             (found.normalisation.rule, found.normalisation.transform),

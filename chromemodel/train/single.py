@@ -32,6 +32,7 @@ from chromemodel.config import (
     check_panel,
 )
 from chromemodel.data.dataset import read_signals
+from chromemodel.data.sources import Sources
 from chromemodel.data.splits import (
     TEST,
     TRAIN,
@@ -51,7 +52,7 @@ from chromemodel.evaluate.predictions import (
 )
 from chromemodel.fusion.steps import Tested, fuse, put_beside, trivial_scores
 from chromemodel.models import MODELS, create_model
-from chromemodel.models.base import ChromeNet, ClassicalNet, Labelled
+from chromemodel.models.base import ChromeNet, ClassicalNet
 from chromemodel.registry import Fitter
 from chromemodel.serial import build_options, to_json
 from chromemodel.tasks import CLASSIFICATION, Task, task_of
@@ -65,7 +66,8 @@ from chromemodel.train.checkpoint import (
 )
 from chromemodel.train.classical import fit_classical
 from chromemodel.train.device import computing, derive_seed, pick_device, seeded
-from chromemodel.train.loop import Epoch, Fit, FitData, Loop, label_tensor
+from chromemodel.train.keeping import Keeper, check_memory, memory_notes
+from chromemodel.train.loop import Epoch, Fit, FitData, Loop
 from chromemodel.train.marks import check_mark_dropout
 from chromemodel.train.member import Member
 from chromemodel.train.resume import Checkpoints
@@ -138,8 +140,8 @@ def train_steps(
     split
         Random thirds by the seed of `training` by default.
     training
-        Optimizer, epochs, seed, device; of what scikit-learn fits only the seed and the threads
-        count.
+        Optimizer, epochs, seed, device, form of memory; of what scikit-learn fits only the seed and
+        the threads count.
     panel
         A panel of other cell types to predict with, beside the marks; see ``docs/fusion.md``.
     baseline
@@ -177,7 +179,9 @@ def train_steps(
     checkpoints = Checkpoints(target, [SOURCE_ONLY], resume=resume, force=force)
     device = pick_device(training.device)
     training = replace(training, device=str(device))
-
+    check_memory(training.memory, model, fitter)
+    keeper = Keeper(training.memory, [data], marks, device, target, fitter)
+    training = training.settled
     signals = read_signals(data, marks=marks, window_bp=window_bp)
     n_marks = len(signals.layout.marks)
     check_mark_dropout(training.mark_dropout, model, fitter, normalise, n_marks)
@@ -189,7 +193,7 @@ def train_steps(
         aim.check(signals.genes, parts == part, f"{words} genes", data)
     aim = aim.fitted(signals.genes, known & (parts == TRAIN))
     rule = signals.fitted(Normalisation(normalise, transform=transform), known & (parts == TRAIN))
-    x, label = signals.normalised(rule), aim.truth(signals.genes)
+    kept, label = keeper.keep(Sources((signals,)), rule), aim.truth(signals.genes)
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
     beside = put_beside(panel, [signals])
 
@@ -210,27 +214,29 @@ def train_steps(
     member = None
     with computing(training.threads):
         net, method = fresh(component, Component(SOURCE_ONLY), signals.layout, training, data, task)
-        genes, held_out = (Labelled(x[rows[p]], label[rows[p]]) for p in (TRAIN, VALIDATION))
         if isinstance(net, ClassicalNet):
             checkpoints.refuse_others(config)
+            genes, held_out = (kept.labelled(label, rows[p]) for p in (TRAIN, VALIDATION))
             fit = fit_classical(net, genes, held_out, training.seed, aim)
         else:
             fit_data = FitData(
-                *tensors(x, label, rows[TRAIN], device),
-                None,
-                *tensors(x, label, rows[VALIDATION], device),
-                aim,
+                *kept.batched(label, rows[TRAIN]), None, *kept.batched(label, rows[VALIDATION]), aim
             )
             loop = Loop(net.to(device), method.to(device), fit_data, training)
             member = Member(loop, on_epoch, checkpoints.of(config, fit_data))
+            del fit_data
     if member is not None:
         fit = yield member
+        del member, loop
+    x = kept.exact(signals, rule)
     with computing(training.threads):
         net.to(device)
         answer = predict_answer(net, x, device, aim)
     names = (TRAIN, VALIDATION, TEST)
     beside_it = aim.trivial(len(x))
-    if baseline and model != aim.baseline_model:
+    baseline = baseline and model != aim.baseline_model
+    if baseline and kept.whole is not None:
+        genes, held_out = (kept.labelled(label, rows[p]) for p in (TRAIN, VALIDATION))
         beside_it.insert(0, (aim.baseline, aim.fit_baseline(genes, held_out)(x)))
     scores = [
         score
@@ -241,6 +247,7 @@ def train_steps(
     notes: tuple[str, ...] = (
         *train_notes(known, parts, fit, split, fitter, aim),
         f"normalisation: {rule.words}",
+        *memory_notes(keeper.form, aim.baseline if baseline else None),
         *fit.changes,
         *(selection_notes(int(rows[VALIDATION].sum())) if fitter == "torch" else ()),
         *aim.notes(model, f"{TEST} genes", answer[known & (parts == TEST)]),
@@ -355,16 +362,3 @@ def fresh(
         except ValueError as error:
             raise MismatchError(str(error), path=path) from error
         return net, create_method(method.name, method.options, net)
-
-
-def tensors(
-    x: NDArray[np.float32],
-    label: NDArray[Any],
-    rows: NDArray[np.bool_],
-    device: torch.device,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return signal (genes, marks, bins) and labels (genes,) of some rows on a device."""
-    return (
-        torch.from_numpy(x[rows]).to(device),
-        label_tensor(label[rows]).to(device),
-    )

@@ -98,7 +98,7 @@ class Stack:
                 # Indices by number would be sent to a GPU at each step.
                 some = slice(None) if len(members) == len(counts) else members
                 rows = order[:, start : start + size][some]
-                x, y = self.genes.take(rows)
+                x, y = self.genes.take(rows, members)
                 x = self._without_marks(x, [(self.loops[m], dropping[m]) for m in members])
                 factors = self._factors(size, [draws[m] for m in members])
                 sums[some] += self.step(members, x, y, factors) * size

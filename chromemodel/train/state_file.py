@@ -21,6 +21,7 @@ from chromemodel.config import TrainConfig
 from chromemodel.serial import from_json, to_json
 from chromemodel.train.loop import Epoch
 from chromemodel.train.state import State
+from chromemodel.train.store import Store, blocks
 from chromeprep.errors import RunError
 
 FORMAT = "chromemodel-checkpoint"
@@ -87,11 +88,16 @@ def read_state(path: Path) -> tuple[dict[str, Any], State]:
         raise RunError("is cut short or damaged", path=path, hint=hint) from error
 
 
-def digest_of(tensors: Mapping[str, Tensor], document: object = None) -> str:
-    """Return a digest of tensors, their names and a document of JSON."""
+def digest_of(tensors: Mapping[str, Tensor | Store], document: object = None) -> str:
+    """Return a digest of tensors, their names and a document of JSON.
+
+    That of a store is the digest of the tensor that it stands for.
+    """
     digest = blake2b(json.dumps(document).encode(), digest_size=16)
     for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
+        value = tensors[name]
         digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        for block in blocks(value):
+            flat = block.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from chromeprep.format.model import (
 )
 from chromeprep.format.panel import GeneSummary, Panel
 from chromeprep.format.panel_file import read_panel, write_panel
-from chromeprep.format.read import read_bins, read_description
+from chromeprep.format.read import read_bins, read_description, read_signal_shape
 from chromeprep.format.schema import FORMAT, FORMAT_VERSION
 from chromeprep.format.write import write_bins
 
@@ -34,6 +34,7 @@ __all__ = [
     "read_bins",
     "read_description",
     "read_panel",
+    "read_signal_shape",
     "write_bins",
     "write_panel",
 ]

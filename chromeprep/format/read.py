@@ -59,6 +59,22 @@ def read_description(path: str | Path) -> Description:
         return _description(file)
 
 
+def read_signal_shape(path: str | Path) -> tuple[int, int, int]:
+    """Read how many genes, marks and bins a file has, and nothing else.
+
+    Raises
+    ------
+    FormatError
+        As `read_bins`.
+    """
+    with open_bins(path) as file:
+        shape = find_dataset(file, "signal").shape
+    if len(shape) != 3:
+        raise FormatError(f"/signal has shape {shape}, should be (genes, marks, bins)", path=path)
+    genes, marks, bins = shape
+    return genes, marks, bins
+
+
 @contextlib.contextmanager
 def open_bins(path: str | Path) -> Iterator[h5py.File]:
     """Open a file of bins for reading and check that this version can read it.

@@ -349,7 +349,7 @@ def test_tuning_sees_no_label_of_a_test_gene(
             elif cell.name == "A" and flipped == "validation":
                 label = 1 - label
             write_bins(cell.path, replace(data, genes=replace(data.genes, label=label)))
-        return tune_job(job, lambda phase, row: None)
+        return tune_job(job, lambda phase, row: None, tmp_path / "run")
 
     first = candidates("")
     assert first == candidates("test")

@@ -94,7 +94,7 @@ def test_batch_normalisation_sees_whole_batches(data: FitData) -> None:
     (alone, _), (several, _) = (fitted(data, n, options=options) for n in (1, 2))
     torch.testing.assert_close(several, alone, rtol=1e-8, atol=1e-8)
     net = create_model("transferchrome", options, n_marks=MARKS, n_bins=BINS)
-    with computing(2), sharing(net, data.x, "float32") as same:
+    with computing(2), sharing(net, data.x.device, "float32") as same:
         assert same is net
 
 
@@ -111,7 +111,7 @@ def test_parts_have_at_least_eight_genes_and_all_threads_work(
 
     monkeypatch.setattr(net, "features", noted)
     net.train()
-    with computing(4), sharing(net, data.x, "float32") as shared:
+    with computing(4), sharing(net, data.x.device, "float32") as shared:
         assert isinstance(shared, ComputedNet)
         for count, parts in ((15, [15]), (16, [8, 8]), (31, [10, 10, 11]), (70, [17, 18, 17, 18])):
             net(data.x[:count])  # the first of a size is a trial, to meet the dropouts
@@ -151,7 +151,11 @@ def test_threads_predict_as_one(count: int, precision: Precision) -> None:
 
 def test_a_fault_in_a_thread_is_raised(data: FitData) -> None:
     net = create_model("deepchrome", {}, n_marks=MARKS, n_bins=BINS)
-    with computing(2), sharing(net, data.x, "float32") as shared, pytest.raises(RuntimeError):
+    with (
+        computing(2),
+        sharing(net, data.x.device, "float32") as shared,
+        pytest.raises(RuntimeError),
+    ):
         shared(torch.zeros(32, MARKS, BINS).double())  # the weights are float32
 
 
