@@ -40,7 +40,9 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "random_forest": ("--model=random_forest",),
     "gradient_boosting": ("--model=gradient_boosting",),
     "ensemble": ("--recipe=best",),
+    "ensemble, shifts": ("--recipe=best", "--shift-bins=2"),
     "deepchrome": ("--model=deepchrome", *ADAM),
+    "deepchrome, shifts": ("--model=deepchrome", *ADAM, "--shift-bins=2"),
     "transferchrome": ("--model=transferchrome", *ADAM),
     "transferchrome, as published": ("--model=transferchrome", "--recipe=paper"),
 }

@@ -13,7 +13,7 @@ from chromemodel.serial import UNLESS_DEFAULT
 from chromeprep.errors import did_you_mean
 
 RUN_FORMAT = "chromemodel-run"
-RUN_VERSION = 4
+RUN_VERSION = 5
 
 NormaliseRule = Literal["file", "training", "quantile", "none"]
 Transform = Literal["none", "log1p", "arcsinh"]
@@ -209,7 +209,8 @@ class TrainConfig:
     a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
-    ``docs/marks.md``.
+    ``docs/marks.md``. Genes of a batch are shifted by up to ``shift_bins``, and keep a share of
+    their reads from ``thin`` on; see ``docs/training.md``.
     """
 
     optimizer: Optimizer = "sgd"
@@ -224,10 +225,16 @@ class TrainConfig:
     device: str = "cpu"
     threads: int | None = None
     mark_dropout: float = field(default=0.0, metadata=UNLESS_DEFAULT)
+    shift_bins: int = field(default=0, metadata=UNLESS_DEFAULT)
+    thin: float = field(default=1.0, metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mark_dropout < 1:
             raise ValueError(f"mark_dropout is {self.mark_dropout}, expected [0, 1)")
+        if self.shift_bins < 0:
+            raise ValueError(f"shift_bins is {self.shift_bins}, expected 0 or more")
+        if not 0 < self.thin <= 1:
+            raise ValueError(f"thin is {self.thin}, expected (0, 1]")
         if self.optimizer not in get_args(Optimizer):
             raise ValueError(
                 f"no optimizer '{self.optimizer}'; "
@@ -244,6 +251,11 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}, expected more than 0")
+
+    @property
+    def augments(self) -> bool:
+        """Whether the genes of a step are shifted or thinned."""
+        return self.shift_bins > 0 or self.thin < 1
 
 
 @dataclass(frozen=True)
@@ -326,8 +338,10 @@ def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
     Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
-    adaptation with new genes.
+    adaptation with new genes, version 5 genes that are shifted or thinned in training.
     """
+    if config.training.augments:
+        return 5
     if config.split.new_genes:
         return 4
     if config.task.name != "classification":

@@ -54,6 +54,7 @@ from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet, Labelled
 from chromemodel.serial import build_options, to_json
 from chromemodel.tasks import task_of
+from chromemodel.train.augment import check_augmentation, counts_of
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -200,6 +201,8 @@ def adapt_model(
     n_marks = len(near.layout.marks)
     check_mark_dropout(training.mark_dropout, model, entry.fitter, normalise, n_marks)
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
+    asked = Normalisation(normalise, transform=transform)
+    check_augmentation(training, model, entry.fitter, asked, [*near.files, far])
     for record in near.records if len(sources) > 1 else ():
         check_cell_types(record, far.record, "a source")
     split = hold_out(split, near.files, far)
@@ -228,7 +231,7 @@ def adapt_model(
     beside = put_beside(panel, near.files, far.record)
     aim = aim.fitted(genes_near, train)
     label = aim.truth(genes_near)
-    rule = near.fitted(Normalisation(normalise, transform=transform), train)
+    rule = near.fitted(asked, train)
     near_x, far_x = near.normalised(rule), far.normalised(rule)
     config = RunConfig(
         kind="adapt",
@@ -276,6 +279,8 @@ def adapt_model(
         torch.from_numpy(far_x[halves == ADAPTING]).to(device),
         *validation_data,
         task=aim,
+        counts=counts_of(near.files, rule, train) if training.thin < 1 else None,
+        target_counts=counts_of([far], rule, halves == ADAPTING) if training.thin < 1 else None,
     )
 
     genes = Labelled(near_x[train], label[train])
@@ -290,7 +295,8 @@ def adapt_model(
         with computing(training.threads):
             net, way = fresh(component, one, near.layout, training, sources[0], task)
             if isinstance(net, ClassicalNet):
-                fit = fit_classical(net, genes, held_out, training.seed, aim)
+                shifts = training.shift_bins
+                fit = fit_classical(net, genes, held_out, training.seed, aim, shift_bins=shifts)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
                 tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)

@@ -14,6 +14,9 @@ from chromemodel.models import MODELS
 from chromemodel.registry import Entry, Registry
 from chromemodel.serial import fields_of, to_json, type_words
 
+#: Training options that no paper's recipe speaks of.
+OF_A_RUN = ("seed", "mark_dropout", "shift_bins", "thin")
+
 
 @click.command("models")
 @click.argument("name", required=False)
@@ -47,7 +50,7 @@ def command(name: str | None, as_json: bool) -> None:
         recipe = [
             option | {"default": getattr(entry.recipe, option["name"])}
             for option in _options(TrainConfig)
-            if option["name"] in TRAINING and option["name"] not in ("seed", "mark_dropout")
+            if option["name"] in TRAINING and option["name"] not in OF_A_RUN
         ]
     if as_json:
         trained = {option["name"]: option["default"] for option in recipe}

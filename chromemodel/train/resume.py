@@ -229,6 +229,9 @@ def data_digest(data: FitData) -> str:
     tensors = {
         name: value for name, value in data._asdict().items() if isinstance(value, torch.Tensor)
     }
+    for name, counts in (("counts", data.counts), ("target_counts", data.target_counts)):
+        if counts is not None:
+            tensors |= {f"{name}.mean": counts.mean, f"{name}.std": counts.std}
     return digest_of(tensors)
 
 

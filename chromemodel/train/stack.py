@@ -210,11 +210,12 @@ class Stack:
 def may_stack(loops: Sequence[Loop]) -> bool:
     """Return whether models can take their steps together, and do so as each would alone.
 
-    They must be of one architecture, batch size and kind of optimizer, without adaptation, and
-    ``vmap`` must know all of their layers: it does not know those of LSTMs.
+    They must be of one architecture, batch size and kind of optimizer, without adaptation and
+    without shifted or thinned genes, and ``vmap`` must know all of their layers: it does not know
+    those of LSTMs.
     """
     first = loops[0]
-    if any(_kind(loop) != _kind(first) for loop in loops):
+    if any(_kind(loop) != _kind(first) or loop.config.augments for loop in loops):
         return False
     if first.method.uses_target or any(True for _ in first.method.parameters()):
         return False
