@@ -151,7 +151,8 @@ class Augmentation:
                 self.counts.mean[at], self.counts.std[at], self.counts.unknown[at],
                 self.counts.transform,
             )  # fmt: skip
-            x = thin_reads(x, some, self.config.thin, self.thinning)
+            share = draw_shares(x.shape[0], x.shape[1], self.config.thin, self.thinning)
+            x = thin_reads(x, some, share, self.thinning)
         if self.config.shift_bins:
             x = shift_genes(x, draw_shifts(len(x), self.config.shift_bins, self.shifting))
         return x
@@ -194,21 +195,30 @@ def shifted_copies(genes: Labelled, most: int) -> Labelled:
     return Labelled(np.concatenate(copies), np.tile(genes.label, len(copies)))
 
 
-def thin_reads(x: Tensor, counts: Counts, least: float, generator: torch.Generator) -> Tensor:
+def draw_shares(genes: int, marks: int, least: float, generator: torch.Generator) -> Tensor:
+    """Draw which share of its reads each mark of each gene keeps, (genes, marks), from `least` on.
+
+    Examples
+    --------
+    >>> draw_shares(1, 2, 1.0, torch.Generator()).tolist()
+    [[1.0, 1.0]]
+    """
+    drawn = torch.rand(genes, marks, generator=generator, dtype=torch.float64)
+    return least + (1 - least) * drawn
+
+
+def thin_reads(x: Tensor, counts: Counts, share: Tensor, generator: torch.Generator) -> Tensor:
     """Return signal (genes, marks, bins) as if fewer reads had been sequenced, on the same scale.
 
-    Each mark of each gene keeps every read with a probability of its own, drawn from [least, 1],
-    by which what is left is divided: the mean stays, the noise grows. Bins that were unknown stay.
+    Every read is kept with the probability that is the share (genes, marks), by which what is left
+    is divided: the mean stays, the noise grows. Bins that were unknown stay.
 
     Parameters
     ----------
     generator
         On the CPU, so that the same reads are lost on every device.
     """
-    genes, marks = x.shape[:2]
-    share = torch.rand(genes, marks, 1, generator=generator, dtype=torch.float64)
-    share = least + (1 - least) * share
-    normal = x.cpu().double()
+    normal, share = x.cpu().double(), share[..., None]
     mean, std, unknown = counts.mean[..., None], counts.std[..., None], counts.unknown[..., None]
     reads = _raw(normal * std + mean, counts.transform).round().clamp(min=0)
     kept = torch.binomial(reads, share.expand(reads.shape), generator=generator)
