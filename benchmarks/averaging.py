@@ -34,8 +34,6 @@ from chromemodel.evaluate.runs import evaluate_run
 from chromemodel.evaluate.subsets import variable_in
 from chromeprep.format.ids import bare_chromosome
 
-SEEDS = (0, 1, 2, 3, 4)
-
 
 class Row(NamedTuple):
     """AUROC of the seeds alone, their mean, and of their mean logit, on some genes."""
@@ -57,6 +55,7 @@ def main() -> None:
     options.add_argument("--model", nargs="+", default=["deepchrome"], choices=list(CANDIDATES))
     options.add_argument("--folds", type=int, nargs="+", default=[0, 1],
                          choices=range(len(VALIDATION)))  # fmt: skip
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     options.add_argument("--processes", type=int, default=2)
     arguments = options.parse_args()
     output: Path = arguments.output
@@ -67,7 +66,10 @@ def main() -> None:
     for model in arguments.model:
         for fold in arguments.folds:
             for source in CELL_TYPES:
-                runs = [training(files[source], model, seed, panel, output, fold) for seed in SEEDS]
+                runs = [
+                    training(files[source], model, seed, panel, output, fold)
+                    for seed in arguments.seeds
+                ]
                 make_runs(runs, arguments.processes)
                 for scored_on in CELL_TYPES:
                     folders = [run.folder for run in runs]
