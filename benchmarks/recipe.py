@@ -43,7 +43,6 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "ensemble, shifts": ("--recipe=best", "--shift-bins=2"),
     "deepchrome": ("--model=deepchrome", *ADAM),
     "deepchrome, shifts": ("--model=deepchrome", *ADAM, "--shift-bins=2"),
-    "deepchrome, wide shifts": ("--model=deepchrome", *ADAM, "--shift-bins=5"),
     "transferchrome": ("--model=transferchrome", *ADAM),
     "transferchrome, as published": ("--model=transferchrome", "--recipe=paper"),
 }
