@@ -40,7 +40,9 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "random_forest": ("--model=random_forest",),
     "gradient_boosting": ("--model=gradient_boosting",),
     "ensemble": ("--recipe=best",),
+    "ensemble, shifts": ("--recipe=best", "--shift-bins=2"),
     "deepchrome": ("--model=deepchrome", *ADAM),
+    "deepchrome, shifts": ("--model=deepchrome", *ADAM, "--shift-bins=2"),
     "transferchrome": ("--model=transferchrome", *ADAM),
     "transferchrome, as published": ("--model=transferchrome", "--recipe=paper"),
 }
@@ -112,13 +114,20 @@ def make_panel(data: Path, output: Path) -> Path:
     return panel
 
 
-def training(source: Path, model: str, seed: int, panel: Path, output: Path) -> Run:
-    """Return the run of one model of one source and seed; no panel has what it is scored on."""
+def training(
+    source: Path, model: str, seed: int, panel: Path, output: Path, fold: int | None = None
+) -> Run:
+    """Return the run of one model of one source and seed; no panel has what it is scored on.
+
+    ``fold`` is the seed whose validation chromosomes it has, by default its own.
+    """
+    fold = seed if fold is None else fold
     held_out = [f"--test-chromosome={name}" for name in TEST]
-    held_out += [f"--validation-chromosome={name}" for name in VALIDATION[seed]]
+    held_out += [f"--validation-chromosome={name}" for name in VALIDATION[fold]]
     gone = [f"--panel-leave-out={name}" for name in (*CELL_TYPES, *RELATIVES)]
     name = model.replace(", ", "-").replace(" ", "-")
-    return Run(output / f"recipe-{name}-{source.stem}-{seed}", (
+    number = f"{seed}" if fold == seed else f"{seed}-fold-{fold}"
+    return Run(output / f"recipe-{name}-{source.stem}-{number}", (
         "train", str(source), *CANDIDATES[model], *held_out, f"--seed={seed}", "--no-baseline",
         f"--panel={panel}", *gone,
     ))  # fmt: skip

@@ -213,8 +213,9 @@ class TrainConfig:
     a regression, before training stops) are our choices, the paper is silent; see
     ``docs/paper.md``. ``clip_norm`` is the length to which longer gradients are cut, None for no
     limit. ``mark_dropout`` is the probability that a gene of a batch loses a mark; see
-    ``docs/marks.md``. ``precision`` is that of training steps, ``memory`` the form in which genes
-    are kept; see ``docs/training.md`` for both.
+    ``docs/marks.md``. Genes of a batch are shifted by up to ``shift_bins``, and keep a share of
+    their reads from ``thin`` on; ``precision`` is that of training steps, ``memory`` the form in
+    which genes are kept: see ``docs/training.md`` for all four.
     """
 
     optimizer: Optimizer = "sgd"
@@ -229,12 +230,18 @@ class TrainConfig:
     device: str = "cpu"
     threads: int | None = None
     mark_dropout: float = field(default=0.0, metadata=UNLESS_DEFAULT)
+    shift_bins: int = field(default=0, metadata=UNLESS_DEFAULT)
+    thin: float = field(default=1.0, metadata=UNLESS_DEFAULT)
     precision: Precision = field(default="float32", metadata=UNLESS_DEFAULT)
     memory: Memory = field(default="auto", metadata=UNLESS_DEFAULT)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mark_dropout < 1:
             raise ValueError(f"mark_dropout is {self.mark_dropout}, expected [0, 1)")
+        if self.shift_bins < 0:
+            raise ValueError(f"shift_bins is {self.shift_bins}, expected 0 or more")
+        if not 0 < self.thin <= 1:
+            raise ValueError(f"thin is {self.thin}, expected (0, 1]")
         for name, known in (("optimizer", Optimizer), ("precision", Precision)):
             value = getattr(self, name)
             if value not in get_args(known):
@@ -259,6 +266,11 @@ class TrainConfig:
     def settled(self) -> TrainConfig:
         """What a run keeps of it: of the forms of memory only the one that changes numbers."""
         return self if self.memory == "float16" else replace(self, memory="auto")
+
+    @property
+    def augments(self) -> bool:
+        """Whether the genes of a step are shifted or thinned."""
+        return self.shift_bins > 0 or self.thin < 1
 
 
 @dataclass(frozen=True)
@@ -341,10 +353,12 @@ def run_version(config: RunConfig) -> int:
     """Return the oldest version of the format that can hold a run.
 
     Version 2 added several sources, mark dropout and the panel, version 3 regression, version 4
-    adaptation with new genes, version 5 precision and signal rounded to float16.
+    adaptation with new genes, version 5 genes that are shifted or thinned in training, precision
+    and signal rounded to float16.
     """
     training = config.training
-    if training.precision != "float32" or training.memory == "float16":
+    rounded = training.precision != "float32" or training.memory == "float16"
+    if training.augments or rounded:
         return 5
     if config.split.new_genes:
         return 4

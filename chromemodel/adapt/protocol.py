@@ -54,6 +54,7 @@ from chromemodel.models import MODELS
 from chromemodel.models.base import ClassicalNet, Labelled
 from chromemodel.serial import build_options, to_json
 from chromemodel.tasks import task_of
+from chromemodel.train.augment import check_augmentation, counts_of
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -214,6 +215,8 @@ def adapt_model(
     n_marks = len(near.layout.marks)
     check_mark_dropout(training.mark_dropout, model, entry.fitter, normalise, n_marks)
     far = read_signals(target, layout=near.layout, known=near.records[0], marks=marks)
+    asked = Normalisation(normalise, transform=transform)
+    check_augmentation(training, model, entry.fitter, asked, [*near.files, far])
     for record in near.records if len(sources) > 1 else ():
         check_cell_types(record, far.record, "a source")
     split = hold_out(split, near.files, far)
@@ -242,7 +245,7 @@ def adapt_model(
     beside = put_beside(panel, near.files, far.record)
     aim = aim.fitted(genes_near, train)
     label = aim.truth(genes_near)
-    rule = near.fitted(Normalisation(normalise, transform=transform), train)
+    rule = near.fitted(asked, train)
     near_kept, far_kept = keeper.keep(near, rule), keeper.keep(Sources((far,)), rule)
     config = RunConfig(
         kind="adapt",
@@ -292,6 +295,8 @@ def adapt_model(
         far_kept.of(halves == ADAPTING),
         *validation_data,
         task=aim,
+        counts=counts_of(near.files, rule, train) if training.thin < 1 else None,
+        target_counts=counts_of([far], rule, halves == ADAPTING) if training.thin < 1 else None,
     )
 
     def labelled() -> tuple[Labelled, Labelled | None]:
@@ -309,7 +314,8 @@ def adapt_model(
             net, way = fresh(component, one, near.layout, training, sources[0], task)
             if isinstance(net, ClassicalNet):
                 checkpoints.refuse_others(config)
-                fit = fit_classical(net, *labelled(), training.seed, aim)
+                shifts = training.shift_bins
+                fit = fit_classical(net, *labelled(), training.seed, aim, shift_bins=shifts)
             else:
                 loop = Loop(net.to(device), way.to(device), data, training)
                 tell = None if on_epoch is None else lambda row: on_epoch(one.name, row)

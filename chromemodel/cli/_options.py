@@ -42,7 +42,7 @@ from chromemodel.serial import parse_options
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The training options; a recipe gives all but these.
-NO_RECIPE = ("seed", "mark_dropout", "precision", "memory")
+NO_RECIPE = ("seed", "mark_dropout", "shift_bins", "thin", "precision", "memory")
 TRAINING = tuple(
     name for name in TrainConfig.__dataclass_fields__ if name not in ("device", "threads")
 )
@@ -231,6 +231,19 @@ training_options = in_order(
         metavar="P",
         help="Each gene loses each mark with this probability, never all: then the run can be "
         "asked with some of its marks.",
+    ),
+    click.option(
+        "--shift-bins",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="In training each gene is shifted by up to N bins either way, anew in every epoch.",
+    ),
+    click.option(
+        "--thin",
+        type=click.FloatRange(0, 1, min_open=True),
+        metavar="P",
+        help="In training each gene keeps a share of its reads, drawn from P to 1 for each mark; "
+        "for files that hold counts. Not for models that scikit-learn fits.",
     ),
     precision_option,
     click.option(

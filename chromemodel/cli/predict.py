@@ -56,6 +56,8 @@ def command(
     with a panel, also whether the call is uncertain (0 or 1), and the probability by the marks
     alone and by the panel alone, which is empty for genes that it lacks.
 
+    RUN may be a folder of `train --seeds`: then the mean logit of its runs answers.
+
     A RUN of --task regression says predicted_log1p_expression instead, beside log1p_expression as
     measured (empty where unknown).
     """

@@ -20,6 +20,7 @@ from chromemodel.data.normalise import (
     fit_scale,
     normalise,
     transform_signal,
+    usable,
 )
 from chromeprep.errors import FormatError, InputError
 from chromeprep.format import ChromeBins, GeneTable, read_bins
@@ -114,6 +115,30 @@ class GeneSignals:
         signal = self.transformed(rule.transform)
         # The statistics in the file are of raw values.
         return normalise(signal, rule, self.own if rule.transform == "none" else None)
+
+    def scale(self, rule: Normalisation) -> Scale:
+        """Return what `normalised` subtracts from each transformed mark, and what it divides by.
+
+        Not of ``quantile``, which has more than a scale.
+        """
+        marks = len(self.layout.marks)
+        if rule.rule == "none":
+            return Scale(np.zeros(marks), np.ones(marks))
+        if rule.by_training:
+            return usable(Scale(np.array(rule.mean), np.array(rule.std)))
+        return usable(self._own(rule))
+
+    def gap_value(self, rule: Normalisation) -> NDArray[np.float64]:
+        """Return what unknown values of each mark become, shape (marks,)."""
+        if rule.rule == "none":
+            return np.nan_to_num(self._own(rule).mean, nan=0.0)
+        return np.zeros(len(self.layout.marks))
+
+    def _own(self, rule: Normalisation) -> Scale:
+        # The statistics in the file are of raw values.
+        if rule.transform == "none":
+            return self.own
+        return fit_scale(self.transformed(rule.transform))
 
     def fitted(self, rule: Normalisation, rows: NDArray[np.bool_]) -> Normalisation:
         """Fill in what a rule keeps of the training genes, some rows of this file; others stay.

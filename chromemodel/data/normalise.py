@@ -87,13 +87,18 @@ def z_score(signal: Signal, scale: Scale) -> Signal:
     >>> z_score(raw, fit_scale(raw)).tolist()
     [[[-1.0, 1.0], [0.0, 0.0]]]
     """
-    mean = np.nan_to_num(scale.mean, nan=0.0)
-    std = np.where(np.isfinite(scale.std) & (scale.std > 0), scale.std, 1.0)
+    mean, std = usable(scale)
     out = np.empty(signal.shape, dtype=np.float32)
     for index in range(signal.shape[1]):
         # In double precision: counts may be large beside their spread.
         out[:, index] = (signal[:, index].astype(np.float64) - mean[index]) / std[index]
     return np.nan_to_num(out, copy=False, nan=0.0, posinf=None, neginf=None)
+
+
+def usable(scale: Scale) -> Scale:
+    """Return what is subtracted and divided by: where unknown, or without spread, 0 and 1."""
+    std = np.where(np.isfinite(scale.std) & (scale.std > 0), scale.std, 1.0)
+    return Scale(np.nan_to_num(scale.mean, nan=0.0), std)
 
 
 def fit_normalisation(signal: Signal, rule: Normalisation) -> Normalisation:

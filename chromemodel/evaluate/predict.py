@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chromemodel.config import Precision
 from chromemodel.data.dataset import GeneSignals, read_signals
+from chromemodel.evaluate.averaging import mean_of
 from chromemodel.evaluate.predictions import (
     ExpressionPredictions,
     Predictions,
@@ -18,6 +19,7 @@ from chromemodel.fusion.speakers import Speakers, find_panel, speakers_for
 from chromemodel.tasks import task_of
 from chromemodel.train.checkpoint import Run, check_outside_runs, read_run
 from chromemodel.train.device import computing, pick_device
+from chromemodel.train.seeds import runs_in
 from chromeprep.errors import ChromeError
 from chromeprep.format import Panel, atomic_file, check_writable
 
@@ -42,7 +44,7 @@ def predict_genes(
     Parameters
     ----------
     run
-        A run folder.
+        A run folder, or one of runs by seed (`chromemodel.train.seeds`), of which the mean answers.
     data
         A file of bins of the run's marks and windows.
     out
@@ -70,7 +72,8 @@ def predict_genes(
     if out is not None:
         check_outside_runs(out, run)
         check_writable(out, force=force, inputs=[data])
-    loaded = read_run(run)
+    members = [read_run(folder) for folder in runs_in(run)]
+    loaded = members[0]
     if panel is not None and loaded.config.panel is None:
         raise ChromeError(
             f"{loaded.path} was trained without a panel and cannot use one",
@@ -81,9 +84,11 @@ def predict_genes(
     speakers = speaking(loaded, signals, whole)
     for note in () if speakers is None else speakers.notes:
         logger.warning("%s", note)
-    predictions = ask(
-        loaded, signals, speakers, device=device, threads=threads, precision=precision
-    )
+    said = [
+        ask(one, signals, speakers, device=device, threads=threads, precision=precision)
+        for one in members
+    ]
+    predictions = mean_of(said)
     if out is not None:
         with atomic_file(out) as temporary:
             predictions.write(temporary)

@@ -8,6 +8,7 @@ import torch
 
 from chromemodel.models.base import ClassicalNet, Labelled
 from chromemodel.tasks import CLASSIFICATION, Task
+from chromemodel.train.augment import shifted_copies
 from chromemodel.train.device import derive_seed
 from chromemodel.train.loop import Epoch, Fit, label_tensor, predict_logits
 
@@ -18,6 +19,8 @@ def fit_classical(
     held_out: Labelled | None,
     seed: int,
     task: Task = CLASSIFICATION,
+    *,
+    shift_bins: int = 0,
 ) -> Fit:
     """Fit a model on the CPU, in place.
 
@@ -31,8 +34,12 @@ def fit_classical(
         Of the run; 32 bits of a seed of its own go to scikit-learn.
     task
         What the labels are.
+    shift_bins
+        Fit to all copies of the genes that are shifted by up to so many bins.
     """
-    model.fit(genes, held_out, derive_seed(seed, "scikit-learn") % 2**32)
+    model.fit(
+        shifted_copies(genes, shift_bins), held_out, derive_seed(seed, "scikit-learn") % 2**32
+    )
     model.eval()
     train_loss, _ = _score(model, genes, task)
     loss, score = (math.nan, math.nan) if held_out is None else _score(model, held_out, task)

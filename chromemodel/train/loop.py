@@ -20,6 +20,7 @@ from chromemodel.adapt.base import Batch, Method
 from chromemodel.config import Precision, TrainConfig
 from chromemodel.models.base import ChromeNet
 from chromemodel.tasks import CLASSIFICATION, Task
+from chromemodel.train.augment import Augmentation, Counts
 from chromemodel.train.device import derive_seed, seeded
 from chromemodel.train.features import computed, sharing, working
 from chromemodel.train.interrupts import held_back
@@ -41,7 +42,8 @@ class FitData(NamedTuple):
 
     ``x`` (genes, marks, bins) and ``y`` (genes,) train, int64 labels or the float32 values of a
     regression by ``task``; ``target`` (genes, marks, bins) has no labels; ``validation_x`` and
-    ``validation_y`` choose the epoch, or are None.
+    ``validation_y`` choose the epoch, or are None. Reads are thinned by ``counts`` of the training
+    genes and of the target's.
     """
 
     x: Signals
@@ -50,6 +52,8 @@ class FitData(NamedTuple):
     validation_x: Signals | None = None
     validation_y: Tensor | None = None
     task: Task = CLASSIFICATION
+    counts: Counts | None = None
+    target_counts: Counts | None = None
 
 
 class Epoch(NamedTuple):
@@ -240,6 +244,10 @@ class Loop:
         dropping = self.generator("marks", "source", number)
         target_dropping = self.generator("marks", "target", number)
         dropout = self.config.mark_dropout
+        near, far = (
+            Augmentation(self.config, counts, self.generator, part, number)
+            for part, counts in (("source", self.data.counts), ("target", self.data.target_counts))
+        )
         size = self.config.batch_size
         sums = torch.zeros(1 + len(self.method.columns), dtype=torch.float64)
         sums = sums.to(x.device, torch.float32 if x.device.type == "mps" else torch.float64)
@@ -249,12 +257,15 @@ class Loop:
             for start in range(0, len(x), size):
                 rows = order[start : start + size]
                 batch = Batch(
-                    drop_marks(x.index_select(0, rows), dropout, dropping),
+                    drop_marks(near(x.index_select(0, rows), rows), dropout, dropping),
                     y.index_select(0, rows),
                     None
                     if target is None or target_order is None
                     else drop_marks(
-                        target.index_select(0, target_order[start : start + size]),
+                        far(
+                            target.index_select(0, there := target_order[start : start + size]),
+                            there,
+                        ),
                         dropout,
                         target_dropping,
                     ),

@@ -252,13 +252,15 @@ def data_digest(data: FitData) -> str:
 
     It is of what the fit sees, in whatever form of memory it lies.
     """
-    return digest_of(
-        {
-            name: value
-            for name, value in data._asdict().items()
-            if isinstance(value, (torch.Tensor, Store))
-        }
-    )
+    tensors = {
+        name: value
+        for name, value in data._asdict().items()
+        if isinstance(value, (torch.Tensor, Store))
+    }
+    for name, counts in (("counts", data.counts), ("target_counts", data.target_counts)):
+        if counts is not None:
+            tensors |= {f"{name}.mean": counts.mean, f"{name}.std": counts.std}
+    return digest_of(tensors)
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, str]]:

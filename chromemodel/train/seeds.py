@@ -137,6 +137,43 @@ def seed_of(folder: Path) -> int:
     return int(folder.name.removeprefix("seed-"))
 
 
+def runs_in(path: str | Path) -> list[Path]:
+    """Return the run folders of a folder of `train_seeds`; of another, itself.
+
+    Raises
+    ------
+    RunError
+        Where a run is missing, its summary is damaged, or the runs are not of one command.
+    """
+    folder = Path(path)
+    summary = folder / SUMMARY
+    if (folder / CONFIG).is_file() or not summary.is_file():
+        return [folder]
+    try:
+        seeds = [int(seed) for seed in json.loads(summary.read_text(encoding="utf-8"))["seeds"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError("does not say which seeds there are", path=summary) from error
+    folders = [seed_folder(folder, seed) for seed in seeds]
+    if not folders:
+        raise RunError("says that there are no seeds", path=summary)
+    known = [_shared(read_config(one)) for one in folders]
+    for other, found in zip(folders, known, strict=True):
+        if found != known[0]:
+            raise RunError(
+                f"is another model than {folders[0].name}, or of other marks or another panel",
+                path=other,
+                hint="train the seeds again with --force",
+            )
+    return folders
+
+
+def _shared(config: RunConfig) -> tuple[Any, ...]:
+    """Return what runs have in common that answer together."""
+    panel = None if config.panel is None else config.panel.digest
+    rule = (config.normalisation.rule, config.normalisation.transform)
+    return config.model, config.layout, config.task.name, rule, panel
+
+
 def spreads(folders: Sequence[Path]) -> list[Spread]:
     """Return how the scores of equal runs spread, from their ``metrics.json``."""
     runs = [json.loads((folder / METRICS).read_text(encoding="utf-8")) for folder in folders]

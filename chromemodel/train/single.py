@@ -56,6 +56,7 @@ from chromemodel.models.base import ChromeNet, ClassicalNet
 from chromemodel.registry import Fitter
 from chromemodel.serial import build_options, to_json
 from chromemodel.tasks import CLASSIFICATION, Task, task_of
+from chromemodel.train.augment import check_augmentation, counts_of
 from chromemodel.train.checkpoint import (
     SOURCE_ONLY,
     Finished,
@@ -185,6 +186,8 @@ def train_steps(
     signals = read_signals(data, marks=marks, window_bp=window_bp)
     n_marks = len(signals.layout.marks)
     check_mark_dropout(training.mark_dropout, model, fitter, normalise, n_marks)
+    asked = Normalisation(normalise, transform=transform)
+    check_augmentation(training, model, fitter, asked, [signals])
     aim = task_of(TaskConfig(task))
     known = aim.known(signals.genes)
     split = draw_split(signals.genes, split, data)
@@ -192,7 +195,7 @@ def train_steps(
     for part, words in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
         aim.check(signals.genes, parts == part, f"{words} genes", data)
     aim = aim.fitted(signals.genes, known & (parts == TRAIN))
-    rule = signals.fitted(Normalisation(normalise, transform=transform), known & (parts == TRAIN))
+    rule = signals.fitted(asked, known & (parts == TRAIN))
     kept, label = keeper.keep(Sources((signals,)), rule), aim.truth(signals.genes)
     rows = {part: known & (parts == part) for part in (TRAIN, VALIDATION)}
     beside = put_beside(panel, [signals])
@@ -217,10 +220,15 @@ def train_steps(
         if isinstance(net, ClassicalNet):
             checkpoints.refuse_others(config)
             genes, held_out = (kept.labelled(label, rows[p]) for p in (TRAIN, VALIDATION))
-            fit = fit_classical(net, genes, held_out, training.seed, aim)
+            shifts = training.shift_bins
+            fit = fit_classical(net, genes, held_out, training.seed, aim, shift_bins=shifts)
         else:
             fit_data = FitData(
-                *kept.batched(label, rows[TRAIN]), None, *kept.batched(label, rows[VALIDATION]), aim
+                *kept.batched(label, rows[TRAIN]),
+                None,
+                *kept.batched(label, rows[VALIDATION]),
+                aim,
+                counts_of([signals], rule, rows[TRAIN]) if training.thin < 1 else None,
             )
             loop = Loop(net.to(device), method.to(device), fit_data, training)
             member = Member(loop, on_epoch, checkpoints.of(config, fit_data))
@@ -312,7 +320,8 @@ def train_notes(
         f"the weights are those of epoch {fit.best_epoch} of {len(fit.history)}, "
         f"the best {task.metric} on the validation genes"
         if fitter == "torch"
-        else "fitted by scikit-learn: of the training options only the seed and the threads count",
+        else "fitted by scikit-learn: of the training options only the seed, the threads and "
+        "--shift-bins count",
     ]
     if not known.all():
         notes.append(f"{int((~known).sum())} genes without {task.a_learned} were left out")

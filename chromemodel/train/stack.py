@@ -203,10 +203,11 @@ def may_stack(loops: Sequence[Loop]) -> bool:
     """Return whether models can take their steps together, and do so as each would alone.
 
     They must be of one architecture, batch size and kind of optimizer, in float32, without
-    adaptation, and ``vmap`` must know all of their layers: it does not know those of LSTMs.
+    adaptation and without shifted or thinned genes, and ``vmap`` must know all of their layers: it
+    does not know those of LSTMs.
     """
     first = loops[0]
-    if any(_kind(loop) != _kind(first) for loop in loops):
+    if any(_kind(loop) != _kind(first) or loop.config.augments for loop in loops):
         return False
     if first.config.precision != "float32":
         return False

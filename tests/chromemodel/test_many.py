@@ -77,6 +77,13 @@ def test_models_with_numbers_of_their_own_train_as_each_alone(optimizer: Any) ->
     hold_equal(loops(configs, counts), loops(configs, counts))
 
 
+def test_shifted_genes_train_each_alone() -> None:
+    configs, counts = seeds(2, shift_bins=2), [40, 52]
+    alone, together = (loops(configs, counts) for _ in range(2))
+    assert not may_stack(together)
+    hold_equal(alone, together, 0.0)
+
+
 def test_in_single_precision_too() -> None:
     configs, counts = seeds(3), [40, 52, 40]
     alone, together = (loops(configs, counts, dtype=torch.float32) for _ in range(2))

@@ -314,6 +314,7 @@ def test_every_epoch_can_be_gone_on_from(
     method: str, model: str, optimizer: Any, tmp_path: Path, every_epoch: None
 ) -> None:
     training = TrainConfig(optimizer=optimizer, lr=0.02, batch_size=8, epochs=4, mark_dropout=0.2)
+    training = replace(training, shift_bins=1)
     options = None if model == "transferchrome" else {}
 
     def checkpoint(name: str) -> Checkpoint:
