@@ -212,9 +212,8 @@ recipe_options = in_order(
 precision_option = click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
-    default=TrainConfig.precision,
-    show_default=True,
-    help="bfloat16: networks compute with fewer digits, where the CPU or GPU has that faster.",
+    help="bfloat16: networks compute with fewer digits, where the CPU or GPU has that faster.  "
+    f"[default: {TrainConfig.precision}]",
 )
 training_options = in_order(
     recipe_options,
@@ -336,7 +335,7 @@ def chosen(
     with usage_errors("--model"):
         choice = choose(task, recipe, model, method)
     said = {name: values[name] for name in TRAINING if values[name] is not None}
-    of_networks = [option_name(name) for name in said if name != "seed"]
+    of_networks = [option_name(name) for name in said if name not in ("seed", "shift_bins")]
     if of_networks and model is None and (way := _way_out(MODELS, choice.model)):
         raise click.UsageError(f"{', '.join(of_networks)}: only networks are trained so\n  {way}")
     with usage_errors():

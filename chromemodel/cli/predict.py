@@ -75,7 +75,7 @@ def command(
         panel=panel,
         device=device,
         threads=threads,
-        precision=precision,
+        precision=precision or "float32",
         force=force,
     )
     if to_stdout:

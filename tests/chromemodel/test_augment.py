@@ -302,7 +302,7 @@ def test_an_interrupted_run_comes_to_the_same(
                 raise KeyboardInterrupt
 
         return adapt_model(
-            a, b, tmp_path / name, model="crnn", training=training, on_epoch=on_epoch
+            a, b, tmp_path / name, model="crnn", method="dann", training=training, on_epoch=on_epoch
         ).path
 
     whole = adapt("whole")
@@ -375,6 +375,7 @@ def test_configuration(quick: TrainConfig, make_counts: MakeFile, tmp_path: Path
         ({"shift_bins": 4}, {}, "4 is half of the 8 bins"),
         ({"thin": 0.5}, {"model": "logistic"}, "fitted by scikit-learn"),
         ({"thin": 0.5}, {"normalise": "quantile"}, "--normalise quantile"),
+        ({"thin": 0.5, "memory": "float16"}, {}, "--memory float16"),
     ],
 )
 def test_what_cannot_be_says_why(
@@ -382,11 +383,11 @@ def test_what_cannot_be_says_why(
     message: str,
 ) -> None:  # fmt: skip
     a, b = make_counts("a.h5", seed=1), make_counts("b.h5", seed=2, cell_type="B")
-    changed = replace(quick, **training)
+    ways: Any = {"model": "crnn", "training": replace(quick, **training), **options}
     with pytest.raises(ChromeError, match=message):
-        train_model(a, tmp_path / "run", training=changed, **options)
+        train_model(a, tmp_path / "run", **ways)
     with pytest.raises(ChromeError, match=message):
-        adapt_model(a, b, tmp_path / "run", method="source_only", training=changed, **options)
+        adapt_model(a, b, tmp_path / "run", method="source_only", **ways)
 
 
 def test_only_counts_are_thinned(
@@ -398,7 +399,7 @@ def test_only_counts_are_thinned(
     scaled = make_counts("scaled.h5", units="cpm")
     depth = make_file("depth.h5", make_bins(units="reads", cell_type="B"))
     with pytest.raises(InputError, match=r"scaled\.h5: mark H3K4me3 is in units 'cpm'") as caught:
-        train_model(scaled, tmp_path / "run", training=thinning)
+        train_model(scaled, tmp_path / "run", model="crnn", training=thinning)
     assert "--mark" in str(caught.value)
     with pytest.raises(InputError, match=r"depth\.h5: mark H3K4me3 has values that are no whole"):
         adapt_model(counts, depth, tmp_path / "run", model="crnn", training=thinning)

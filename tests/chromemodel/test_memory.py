@@ -35,8 +35,8 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 CPU = torch.device("cpu")
 SMALL = {"dense_kernels": [4, 3], "kernels": 6, "features": 8, "label_widths": [6]}
 TRAIN = [
-    "train", "A.h5", "--set=dense_kernels=4,3", "--set=kernels=6", "--set=features=8",
-    "--set=label_widths=6", "--epochs=1", "-p1", "--device=cpu",
+    "train", "A.h5", "--model=transferchrome", "--set=dense_kernels=4,3", "--set=kernels=6",
+    "--set=features=8", "--set=label_widths=6", "--epochs=1", "-p1", "--device=cpu",
 ]  # fmt: skip
 EXACT: tuple[Memory, ...] = ("compact", "stream")
 
@@ -78,7 +78,8 @@ class Stopping:
 
 def run(paths: list[Path], out: Path, quick: TrainConfig, **settings: Any) -> Path:
     """Train on one file, or adapt from all but the last to it."""
-    settings = {"options": SMALL, "baseline": False, "training": quick} | settings
+    usual = {"model": "transferchrome", "options": SMALL, "baseline": False, "training": quick}
+    settings = usual | settings
     if len(paths) == 1:
         train_model(paths[0], out, **settings)
     else:

@@ -370,7 +370,7 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
     [
         (_drop("layout"), "key 'layout' is missing"),
         (lambda c: c.update(extra=1), "unknown key 'extra'"),
-        (lambda c: c.update(version=99), "has version 99; this chromemodel reads up to 4"),
+        (lambda c: c.update(version=99), "has version 99; this chromemodel reads up to 5"),
         (lambda c: c.update(format="x"), "key 'format' is not 'chromemodel-run'"),
         (lambda c: c["model"].update(name="transfrechrome"), "did you mean 'transferchrome'"),
         (lambda c: c["model"]["options"].update(feature=1), "unknown key 'feature'"),
