@@ -391,7 +391,7 @@ def test_tuning_leaves_out_the_test_chromosomes(make_bins: MakeBins, tmp_path: P
         "cross", ("convchrome.cnn1d",), cells, (0,), "chromosome", source="S", tune=True,
         gene_protocol="new-genes",
     )  # fmt: skip
-    data, _ = _prepared(plan_jobs(spec)[1], torch.device("cpu"))
+    data, _ = _prepared(plan_jobs(spec)[1], torch.device("cpu"), tmp_path / "run")
     genes = read_bins(tmp_path / "T.h5").genes
     tested = int((split_genes(genes, draw_split(genes, Split("chromosome"))) == "test").sum())
     assert data.validation_x is not None
