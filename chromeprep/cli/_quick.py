@@ -30,4 +30,6 @@ def short_program() -> Iterator[None]:
     finally:
         sys.setswitchinterval(interval)
         if enabled:
+            # Or all that was made meanwhile would be looked through now, just before the end.
+            gc.freeze()
             gc.enable()

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -23,10 +24,11 @@ from chromeprep.errors import SignalError
 BLOCK_MAGIC = b"\x1f\x8b\x08\x04"
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
-# Magic number, six bytes that do not matter here, bytes of extra fields; name, length and value of
-# the first of them, by custom the only one.
-_HEADER = struct.Struct("<4s6xH2sHH")
-_MAGIC, _LENGTH_NAME, _LENGTH_BYTES, _TAIL_BYTES = BLOCK_MAGIC, b"BC", 6, 8
+# Magic number, six bytes that do not matter here, then the place of the block's last byte where
+# the one extra field is by custom the only one: bytes of extra fields; its name and its length.
+_HEADER = struct.Struct("<4s6x6sH")
+_BY_CUSTOM = b"\6\0BC\2\0"
+_TAIL_BYTES = 8
 _IsalError = cast(type[Exception], isal_zlib.error)
 _COMPLETE = "is the copy or download complete?"
 
@@ -38,12 +40,12 @@ class Blocks(NamedTuple):
     ----------
     starts
         Offset of each block in the file.
-    ends
-        One past its last byte.
+    end
+        One past the last byte of the last.
     """
 
     starts: list[int]
-    ends: list[int]
+    end: int
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def find_blocks(
     """
     limit = min(start + max(n_bytes, 1), len(data) if end is None else min(end, len(data)))
     view = _bytes_of(data)
-    blocks = Blocks([], [])
+    starts = []
     at = start
     while at < limit:
         after = _block_end(view, at)
@@ -101,10 +103,9 @@ def find_blocks(
             raise SignalError(
                 f"damaged BGZF: no whole block at byte {at:,}", path=path, hint=_COMPLETE
             )
-        blocks.starts.append(at)
-        blocks.ends.append(after)
+        starts.append(at)
         at = after
-    return blocks
+    return Blocks(starts, at)
 
 
 def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.uint8]:
@@ -123,7 +124,7 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
     if not blocks.starts:
         return np.empty(0, dtype=np.uint8)
     try:
-        held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.ends[-1]])
+        held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.end])
     except (EOFError, OSError, _IsalError) as error:
         raise _damaged(data, blocks, path) from error
     return np.frombuffer(held, dtype=np.uint8)
@@ -154,10 +155,10 @@ def inflate_ahead(
         while at < len(data):
             blocks = find_blocks(data, at, n_bytes, path)
             yield blocks
-            at = blocks.ends[-1]
+            at = blocks.end
 
     def size(blocks: Blocks) -> int:
-        return blocks.ends[-1] - blocks.starts[0]
+        return blocks.end - blocks.starts[0]
 
     if threads == 1:
         for blocks in parts():
@@ -182,7 +183,7 @@ def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError
     """Find the block that does not inflate."""
     view = _bytes_of(data)
     start = blocks.starts[0]
-    for start, end in zip(*blocks, strict=True):
+    for start, end in pairwise((*blocks.starts, blocks.end)):
         try:
             igzip.decompress(view[start:end])
         except (EOFError, OSError, _IsalError):
@@ -203,14 +204,15 @@ def _block_end(data: memoryview, at: int) -> int:
     size = len(data)
     if at + _HEADER.size > size:
         return 0
-    magic, extra_bytes, name, length, last = _HEADER.unpack_from(data, at)
-    if magic != _MAGIC:
+    magic, extra, last = _HEADER.unpack_from(data, at)
+    if magic != BLOCK_MAGIC:
         return 0
-    if extra_bytes == _LENGTH_BYTES and name == _LENGTH_NAME and length == 2:
-        end = at + 1 + last
-    else:
-        end = at + 1 + _last_byte(bytes(data[at + 12 : at + 12 + extra_bytes]))
-    return int(end) if at + 12 + extra_bytes + _TAIL_BYTES <= end <= size else 0
+    extra_bytes = 6
+    if extra != _BY_CUSTOM:
+        extra_bytes = int.from_bytes(extra[:2], "little")
+        last = _last_byte(bytes(data[at + 12 : at + 12 + extra_bytes]))
+    end: int = at + 1 + last
+    return end if at + 12 + extra_bytes + _TAIL_BYTES <= end <= size else 0
 
 
 def _last_byte(extra: bytes) -> int:
