@@ -6,6 +6,7 @@ Source: SAM/BAM format specification, section 4.1.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections import deque
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000
 _HEADER = struct.Struct("<4s6x6sH")
 _BY_CUSTOM = b"\6\0BC\2\0"
 _TAIL_BYTES = 8
-_IsalError = cast(type[Exception], isal_zlib.error)
+_USUAL_BYTES, _MOST_BYTES = 32 << 10, 64 << 10  # of a block
+_ERRORS = (EOFError, OSError, cast(type[Exception], isal_zlib.error))
 _COMPLETE = "is the copy or download complete?"
 
 
@@ -125,9 +127,42 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
         return np.empty(0, dtype=np.uint8)
     try:
         held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.end])
-    except (EOFError, OSError, _IsalError) as error:
+    except _ERRORS as error:
         raise _damaged(data, blocks, path) from error
     return np.frombuffer(held, dtype=np.uint8)
+
+
+def inflate_copy(file: int, start: int, n_bytes: int) -> tuple[NDArray[np.uint8], int] | None:
+    """Inflate the blocks from `start` on that begin within the next `n_bytes`, out of a copy.
+
+    For a part here and a part there of a large file: to map its pages, and to unmap them all at the
+    end, takes longer than to copy them.
+
+    Parameters
+    ----------
+    file
+        Descriptor of the file.
+    start
+        Where a block begins.
+
+    Returns
+    -------
+    ndarray of uint8, int
+        What the blocks hold, and where the last ends; None where that fails, for `find_blocks` and
+        `inflate` to say why, or to do it.
+    """
+    for spare in (_USUAL_BYTES, _MOST_BYTES):
+        copy = os.pread(file, n_bytes + spare, start)
+        at = 0
+        while at < n_bytes and (after := _block_end(copy, at)):
+            at = after
+        if at >= n_bytes:
+            try:
+                held = igzip.decompress(memoryview(copy)[:at])
+            except _ERRORS:
+                return None
+            return np.frombuffer(held, dtype=np.uint8), start + at
+    return None
 
 
 def inflate_ahead(
@@ -186,7 +221,7 @@ def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError
     for start, end in pairwise((*blocks.starts, blocks.end)):
         try:
             igzip.decompress(view[start:end])
-        except (EOFError, OSError, _IsalError):
+        except _ERRORS:
             break
     return SignalError(
         f"damaged BGZF: the block at byte {start:,} does not inflate to what its checksum says",
@@ -199,7 +234,7 @@ def _bytes_of(data: NDArray[np.uint8]) -> memoryview:
     return memoryview(cast(Any, data))
 
 
-def _block_end(data: memoryview, at: int) -> int:
+def _block_end(data: memoryview | bytes, at: int) -> int:
     """Return one past the end of the block at `at`, 0 where there is no whole one."""
     size = len(data)
     if at + _HEADER.size > size:

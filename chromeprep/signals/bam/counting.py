@@ -16,7 +16,7 @@ from chromeprep.errors import SignalError
 from chromeprep.signals.bam import kernels as kernel
 from chromeprep.signals.bam.index import BamIndex
 from chromeprep.signals.base import Tick
-from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead
+from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead, inflate_copy
 from chromeprep.signals.reads import ReadRule
 from chromeprep.signals.targets import Targets
 
@@ -116,9 +116,10 @@ class BamCounter:
             tick(1.0)
 
         def read(share: list[_Stretch]) -> None:
-            for stretch in share:
-                self._read_stretch(stretch, index)
-                tick(stretch.n_bytes / total)
+            with self._path.open("rb", buffering=0) as file:
+                for stretch in share:
+                    self._read_stretch(file.fileno(), stretch, index)
+                    tick(stretch.n_bytes / total)
 
         if threads == 1:
             read(stretches)
@@ -161,7 +162,7 @@ class BamCounter:
             at, n_bytes, until, *rest = (column.tolist() for column in columns)
             yield from map(_Stretch, at, n_bytes, until, repeat(reference), *rest)
 
-    def _read_stretch(self, stretch: _Stretch, index: BamIndex) -> None:
+    def _read_stretch(self, file: int, stretch: _Stretch, index: BamIndex) -> None:
         data, path = self._data, self._path
         tally = np.zeros(3, dtype=np.int64)
         block, at = stretch.begin >> 16, stretch.begin & 0xFFFF
@@ -170,12 +171,14 @@ class BamCounter:
         begun = False
         while block < len(data):
             n_bytes = min(end - block, _CHUNK_BYTES) if block < end else _GO_ON_BYTES
-            try:
-                blocks = find_blocks(data, block, n_bytes, path)
-            except SignalError as error:
-                raise error if begun else self._misfit(index) from error
-            part = inflate(data, blocks, path)
-            block = blocks.end
+            found = inflate_copy(file, block, n_bytes)
+            if found is None:
+                try:
+                    blocks = find_blocks(data, block, n_bytes, path)
+                except SignalError as error:
+                    raise error if begun else self._misfit(index) from error
+                found = inflate(data, blocks, path), blocks.end
+            part, block = found
             if begun:
                 left, at = np.concatenate((left[at:], part)) if at < len(left) else part, 0
             elif _fits(part, at, stretch):
