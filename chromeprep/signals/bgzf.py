@@ -6,11 +6,13 @@ Source: SAM/BAM format specification, section 4.1.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -23,11 +25,13 @@ from chromeprep.errors import SignalError
 BLOCK_MAGIC = b"\x1f\x8b\x08\x04"
 END_OF_FILE = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
-# Magic number, six bytes that do not matter here, bytes of extra fields; name, length and value of
-# the first of them, by custom the only one.
-_HEADER = struct.Struct("<4s6xH2sHH")
-_MAGIC, _LENGTH_NAME, _LENGTH_BYTES, _TAIL_BYTES = BLOCK_MAGIC, b"BC", 6, 8
-_IsalError = cast(type[Exception], isal_zlib.error)
+# Magic number, six bytes that do not matter here, then the place of the block's last byte where
+# the one extra field is by custom the only one: bytes of extra fields; its name and its length.
+_HEADER = struct.Struct("<4s6x6sH")
+_BY_CUSTOM = b"\6\0BC\2\0"
+_TAIL_BYTES = 8
+_USUAL_BYTES, _MOST_BYTES = 32 << 10, 64 << 10  # of a block
+_ERRORS = (EOFError, OSError, cast(type[Exception], isal_zlib.error))
 _COMPLETE = "is the copy or download complete?"
 
 
@@ -38,12 +42,12 @@ class Blocks(NamedTuple):
     ----------
     starts
         Offset of each block in the file.
-    ends
-        One past its last byte.
+    end
+        One past the last byte of the last.
     """
 
     starts: list[int]
-    ends: list[int]
+    end: int
 
 
 @contextmanager
@@ -93,7 +97,7 @@ def find_blocks(
     """
     limit = min(start + max(n_bytes, 1), len(data) if end is None else min(end, len(data)))
     view = _bytes_of(data)
-    blocks = Blocks([], [])
+    starts = []
     at = start
     while at < limit:
         after = _block_end(view, at)
@@ -101,10 +105,9 @@ def find_blocks(
             raise SignalError(
                 f"damaged BGZF: no whole block at byte {at:,}", path=path, hint=_COMPLETE
             )
-        blocks.starts.append(at)
-        blocks.ends.append(after)
+        starts.append(at)
         at = after
-    return blocks
+    return Blocks(starts, at)
 
 
 def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.uint8]:
@@ -123,10 +126,43 @@ def inflate(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> NDArray[np.u
     if not blocks.starts:
         return np.empty(0, dtype=np.uint8)
     try:
-        held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.ends[-1]])
-    except (EOFError, OSError, _IsalError) as error:
+        held = igzip.decompress(_bytes_of(data)[blocks.starts[0] : blocks.end])
+    except _ERRORS as error:
         raise _damaged(data, blocks, path) from error
     return np.frombuffer(held, dtype=np.uint8)
+
+
+def inflate_copy(file: int, start: int, n_bytes: int) -> tuple[NDArray[np.uint8], int] | None:
+    """Inflate the blocks from `start` on that begin within the next `n_bytes`, out of a copy.
+
+    For a part here and a part there of a large file: to map its pages, and to unmap them all at the
+    end, takes longer than to copy them.
+
+    Parameters
+    ----------
+    file
+        Descriptor of the file.
+    start
+        Where a block begins.
+
+    Returns
+    -------
+    ndarray of uint8, int
+        What the blocks hold, and where the last ends; None where that fails, for `find_blocks` and
+        `inflate` to say why, or to do it.
+    """
+    for spare in (_USUAL_BYTES, _MOST_BYTES):
+        copy = os.pread(file, n_bytes + spare, start)
+        at = 0
+        while at < n_bytes and (after := _block_end(copy, at)):
+            at = after
+        if at >= n_bytes:
+            try:
+                held = igzip.decompress(memoryview(copy)[:at])
+            except _ERRORS:
+                return None
+            return np.frombuffer(held, dtype=np.uint8), start + at
+    return None
 
 
 def inflate_ahead(
@@ -154,10 +190,10 @@ def inflate_ahead(
         while at < len(data):
             blocks = find_blocks(data, at, n_bytes, path)
             yield blocks
-            at = blocks.ends[-1]
+            at = blocks.end
 
     def size(blocks: Blocks) -> int:
-        return blocks.ends[-1] - blocks.starts[0]
+        return blocks.end - blocks.starts[0]
 
     if threads == 1:
         for blocks in parts():
@@ -182,10 +218,10 @@ def _damaged(data: NDArray[np.uint8], blocks: Blocks, path: Path) -> SignalError
     """Find the block that does not inflate."""
     view = _bytes_of(data)
     start = blocks.starts[0]
-    for start, end in zip(*blocks, strict=True):
+    for start, end in pairwise((*blocks.starts, blocks.end)):
         try:
             igzip.decompress(view[start:end])
-        except (EOFError, OSError, _IsalError):
+        except _ERRORS:
             break
     return SignalError(
         f"damaged BGZF: the block at byte {start:,} does not inflate to what its checksum says",
@@ -198,19 +234,20 @@ def _bytes_of(data: NDArray[np.uint8]) -> memoryview:
     return memoryview(cast(Any, data))
 
 
-def _block_end(data: memoryview, at: int) -> int:
+def _block_end(data: memoryview | bytes, at: int) -> int:
     """Return one past the end of the block at `at`, 0 where there is no whole one."""
     size = len(data)
     if at + _HEADER.size > size:
         return 0
-    magic, extra_bytes, name, length, last = _HEADER.unpack_from(data, at)
-    if magic != _MAGIC:
+    magic, extra, last = _HEADER.unpack_from(data, at)
+    if magic != BLOCK_MAGIC:
         return 0
-    if extra_bytes == _LENGTH_BYTES and name == _LENGTH_NAME and length == 2:
-        end = at + 1 + last
-    else:
-        end = at + 1 + _last_byte(bytes(data[at + 12 : at + 12 + extra_bytes]))
-    return int(end) if at + 12 + extra_bytes + _TAIL_BYTES <= end <= size else 0
+    extra_bytes = 6
+    if extra != _BY_CUSTOM:
+        extra_bytes = int.from_bytes(extra[:2], "little")
+        last = _last_byte(bytes(data[at + 12 : at + 12 + extra_bytes]))
+    end: int = at + 1 + last
+    return end if at + 12 + extra_bytes + _TAIL_BYTES <= end <= size else 0
 
 
 def _last_byte(extra: bytes) -> int:

@@ -34,6 +34,15 @@ class Span(NamedTuple):
     high: int
 
 
+class Runs(NamedTuple):
+    """Spans of one chromosome, by position: the columns of `Span`, each of shape (spans,)."""
+
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+
 class Targets(NamedTuple):
     """Windows by chromosome and position; made with `build`.
 
@@ -144,27 +153,31 @@ class Targets(NamedTuple):
         Span(chrom=0, first=0, end=150, low=0, high=2)
         Span(chrom=0, first=300, end=310, low=2, high=3)
         """
-        for chrom, length in enumerate(self.lengths.tolist()):
-            low, high = int(self.offsets[chrom]), int(self.offsets[chrom + 1])
-            starts = self.starts[low:high]
-            inside = np.flatnonzero((starts < length) & (starts + self.width_bp > 0))
-            if not len(inside):
-                continue
-            rows = inside + low
-            breaks = np.flatnonzero(np.diff(self.starts[rows]) > self.width_bp + gap_bp) + 1
-            run_first = rows[np.concatenate(([0], breaks))]
-            run_last = rows[np.concatenate((breaks - 1, [-1]))]
-            yield from map(
-                Span._make,
-                zip(
-                    repeat(chrom),
-                    np.maximum(self.starts[run_first], 0).tolist(),
-                    np.minimum(self.starts[run_last] + self.width_bp, length).tolist(),
-                    run_first.tolist(),
-                    (run_last + 1).tolist(),
-                    strict=False,
-                ),
-            )
+        for chrom in range(len(self.chromosomes)):
+            columns = (column.tolist() for column in self.runs(chrom, gap_bp))
+            yield from map(Span._make, zip(repeat(chrom), *columns, strict=False))
+
+    def runs(self, chrom: int, gap_bp: int = 0) -> Runs:
+        """Return the spans of a chromosome as columns; see `spans`.
+
+        Parameters
+        ----------
+        chrom
+            Number of the chromosome in `chromosomes`.
+        """
+        low, high = int(self.offsets[chrom]), int(self.offsets[chrom + 1])
+        length, starts = self.lengths[chrom], self.starts[low:high]
+        rows = low + np.flatnonzero((starts < length) & (starts + self.width_bp > 0))
+        starts = self.starts[rows]
+        apart = np.diff(starts) > self.width_bp + gap_bp
+        begins = np.flatnonzero(np.concatenate((np.ones(min(len(rows), 1), dtype=bool), apart)))
+        lasts = np.append(begins[1:], len(rows))[: len(begins)] - 1
+        return Runs(
+            np.maximum(starts[begins], 0),
+            np.minimum(starts[lasts] + self.width_bp, length),
+            rows[begins],
+            rows[lasts] + 1,
+        )
 
     def in_order(self, values: NDArray[_Number]) -> NDArray[_Number]:
         """Return values of shape (windows, bins) from the order here to the caller's."""

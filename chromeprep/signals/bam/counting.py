@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import compress, groupby
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,14 @@ from chromeprep.errors import SignalError
 from chromeprep.signals.bam import kernels as kernel
 from chromeprep.signals.bam.index import BamIndex
 from chromeprep.signals.base import Tick
-from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead
+from chromeprep.signals.bgzf import find_blocks, inflate, inflate_ahead, inflate_copy
 from chromeprep.signals.reads import ReadRule
-from chromeprep.signals.targets import Span, Targets
+from chromeprep.signals.targets import Targets
 
 _CHUNK_BYTES = 256 << 10  # compressed, inflated at a time: what comes of it stays in the cache
 _GO_ON_BYTES = 1  # a block at a time where alignments go on longer than the index says
 _NEAR_BYTES = 32 << 10  # about two blocks: places this close in the file are read as one
+_SIZE_AND_PLACE = struct.Struct("<3i")  # how a record begins: its size, chromosome and first base
 
 
 class _Stretch(NamedTuple):
@@ -29,6 +31,7 @@ class _Stretch(NamedTuple):
 
     begin: int  # virtual offset of the first alignment
     n_bytes: int  # compressed, as far as the index knows
+    before: int  # base that the first alignment begins before
     reference: int  # number of the chromosome in the file
     beyond: int  # base to stop at
     low: int
@@ -68,6 +71,11 @@ class BamCounter:
         wanted = {name: number for number, name in enumerate(targets.chromosomes)}
         self._chrom_of = np.array([wanted.get(name, -1) for name in chromosomes], dtype=np.int64)
         self._counts = np.zeros((targets.n_windows, targets.n_bins), dtype=np.int32)
+        extend = -1 if rule.extend_bp is None else rule.extend_bp
+        self._how = (
+            rule.code, extend, rule.min_mapq, rule.exclude_flags, targets.lengths, targets.offsets,
+            targets.starts, targets.tiles, targets.tile_offsets, targets.bin_size_bp, self._counts,
+        )  # fmt: skip
 
     def values(self) -> NDArray[np.int32] | NDArray[np.float64]:
         """Return the bins, shape (windows, bins), in the caller's order of the windows."""
@@ -108,9 +116,10 @@ class BamCounter:
             tick(1.0)
 
         def read(share: list[_Stretch]) -> None:
-            for stretch in share:
-                self._read_stretch(stretch, index)
-                tick(stretch.n_bytes / total)
+            with self._path.open("rb", buffering=0) as file:
+                for stretch in share:
+                    self._read_stretch(file.fileno(), stretch, index)
+                    tick(stretch.n_bytes / total)
 
         if threads == 1:
             read(stretches)
@@ -126,81 +135,63 @@ class BamCounter:
 
     def _stretches(self, index: BamIndex) -> Iterator[_Stretch]:
         """Yield what of the file is to be read, places that lie close together as one."""
-        for chrom, group in groupby(self._targets.spans(), key=lambda span: span.chrom):
-            reference = self._references[self._targets.chromosomes[chrom]]
-            last: _Stretch | None = None
-            for span, beyond, begin, end in self._places(list(group), index, reference):
-                n_bytes = max((end >> 16) - (begin >> 16), 0) + 1
-                if last is not None:
-                    done = (last.begin >> 16) + last.n_bytes
-                    if begin >> 16 <= done + _NEAR_BYTES:
-                        n_bytes = max((end >> 16) + 1, done) - (last.begin >> 16)
-                        last = last._replace(n_bytes=n_bytes, beyond=beyond, high=span.high)
-                        continue
-                    yield last
-                last = _Stretch(begin, n_bytes, reference, beyond, span.low, span.high)
-            if last is not None:
-                yield last
+        targets, reach = self._targets, self._rule.reach_bp
+        for chrom, name in enumerate(targets.chromosomes):
+            reference = self._references[name]
+            tiles, runs = index.tiles[reference], targets.runs(chrom)
+            first = np.maximum(runs.first - reach, 0) >> index.shift
+            some = first < len(tiles)  # no alignment lies beyond
+            if not some.any():
+                continue
+            begins = tiles[first[some]]
+            # The last tile is seldom wanted whole: it is read on from its start as far as needed.
+            beyond = runs.end[some] + reach
+            after = beyond >> index.shift
+            ends = np.append(tiles, index.ends[reference])[np.minimum(after, len(tiles))]
+            done = (np.maximum.accumulate(np.maximum(begins, ends)) >> 16) + 1
+            far = (begins[1:] >> 16) > done[:-1] + _NEAR_BYTES
+            heads = np.append(0, np.flatnonzero(far) + 1)
+            lasts = np.append(heads[1:] - 1, len(begins) - 1)
+            begins = begins[heads]
+            # Tiles without alignments share the offset of their neighbours.
+            before = np.searchsorted(tiles, begins, side="right") << index.shift
+            columns = (
+                begins, done[lasts] - (begins >> 16), before, beyond[lasts],
+                runs.low[some][heads], runs.high[some][lasts],
+            )  # fmt: skip
+            at, n_bytes, until, *rest = (column.tolist() for column in columns)
+            yield from map(_Stretch, at, n_bytes, until, repeat(reference), *rest)
 
-    def _places(
-        self, spans: list[Span], index: BamIndex, reference: int
-    ) -> Iterator[tuple[Span, int, int, int]]:
-        """Yield spans of a chromosome, base to stop at, virtual offsets to begin and to end at."""
-        tiles, reach = index.tiles[reference], self._rule.reach_bp
-        first = np.maximum(np.array([span.first for span in spans]) - reach, 0) >> index.shift
-        beyond = np.array([span.end for span in spans]) + reach
-        # The last tile is seldom wanted whole: it is read on from its start as far as needed.
-        after = beyond >> index.shift
-        ends = np.full(len(spans), index.ends[reference])
-        ends[after < len(tiles)] = tiles[after[after < len(tiles)]]
-        some = first < len(tiles)  # no alignment lies beyond
-        begins = tiles[first[some]].tolist()
-        return zip(
-            compress(spans, some), beyond[some].tolist(), begins, ends[some].tolist(), strict=True
-        )
-
-    def _read_stretch(self, stretch: _Stretch, index: BamIndex) -> None:
+    def _read_stretch(self, file: int, stretch: _Stretch, index: BamIndex) -> None:
         data, path = self._data, self._path
         tally = np.zeros(3, dtype=np.int64)
-        block, skip = stretch.begin >> 16, stretch.begin & 0xFFFF
+        block, at = stretch.begin >> 16, stretch.begin & 0xFFFF
         end = block + stretch.n_bytes
         left = np.empty(0, dtype=np.uint8)
         begun = False
         while block < len(data):
             n_bytes = min(end - block, _CHUNK_BYTES) if block < end else _GO_ON_BYTES
-            try:
-                blocks = find_blocks(data, block, n_bytes, path)
-            except SignalError as error:
-                raise error if begun else self._misfit(index) from error
-            part = inflate(data, blocks, path)
-            block = blocks.ends[-1]
-            left = np.concatenate((left, part)) if len(left) else part
-            if not begun:
-                if skip >= max(len(left), 1):
-                    raise self._misfit(index)
-                if not self._fits(left, skip, stretch, index):
-                    raise self._misfit(index)
-                left, begun = left[skip:], True
-            at = self._count(left, 0, tally, stretch)
+            found = inflate_copy(file, block, n_bytes)
+            if found is None:
+                try:
+                    blocks = find_blocks(data, block, n_bytes, path)
+                except SignalError as error:
+                    raise error if begun else self._misfit(index) from error
+                found = inflate(data, blocks, path), blocks.end
+            part, block = found
+            if begun:
+                left, at = np.concatenate((left[at:], part)) if at < len(left) else part, 0
+            elif _fits(part, at, stretch):
+                left, begun = part, True
+            else:
+                raise self._misfit(index)
+            at = self._count(left, at, tally, stretch)
             if tally[kernel.STATE] == kernel.DAMAGED:
                 raise self._damaged(f"between bytes {stretch.begin >> 16:,} and {block:,}")
             if tally[kernel.STATE] == kernel.DONE:
                 return
-            left = left[at:]
-        if len(left):
+        if at < len(left):
             raise self._damaged("the last one is cut off")
-
-    def _fits(self, data: NDArray[np.uint8], at: int, stretch: _Stretch, index: BamIndex) -> bool:
-        """Say whether an alignment of the right chromosome begins where the index says."""
-        if at + 36 > len(data):
-            return True  # cut off by the end of what was read: what follows will tell
-        size, reference, first = (int(value) for value in data[at : at + 12].view("<i4"))
-        if size < 32 or reference != stretch.reference or first < 0:
-            return False
-        # Tiles without alignments share the offset of their neighbours.
-        tiles = index.tiles[reference]
-        last = int(np.searchsorted(tiles, stretch.begin, side="right")) - 1
-        return first >> index.shift <= last
 
     def _count(
         self,
@@ -209,21 +200,8 @@ class BamCounter:
         tally: NDArray[np.int64],
         stretch: _Stretch | None = None,
     ) -> int:
-        rule, targets = self._rule, self._targets
-        only, beyond, low, high = (
-            (-1, 0, 0, 0)
-            if stretch is None
-            else (stretch.reference, stretch.beyond, stretch.low, stretch.high)
-        )
-        extend = -1 if rule.extend_bp is None else rule.extend_bp
-        return int(
-            kernel.count_records(
-                data, at, self._chrom_of, only, beyond, low, high, rule.code, extend,
-                rule.min_mapq, rule.exclude_flags, targets.lengths, targets.offsets,
-                targets.starts, targets.tiles, targets.tile_offsets, targets.bin_size_bp,
-                self._counts, tally,
-            )
-        )  # fmt: skip
+        within = (-1, 0, 0, 0) if stretch is None else stretch[3:]
+        return int(kernel.count_records(data, at, self._chrom_of, *within, *self._how, tally))
 
     def _damaged(self, what: str) -> SignalError:
         return SignalError(
@@ -238,6 +216,15 @@ class BamCounter:
             path=self._path,
             hint=f"samtools index {self._path}",
         )
+
+
+def _fits(data: NDArray[np.uint8], at: int, stretch: _Stretch) -> bool:
+    """Say whether an alignment of the right chromosome begins where the index says."""
+    if at + 36 > len(data):
+        # Cut off by the end of what was read: what follows will tell.
+        return at < len(data)
+    size, reference, first = _SIZE_AND_PLACE.unpack_from(cast(Any, data), at)
+    return bool(size >= 32 and reference == stretch.reference and 0 <= first < stretch.before)
 
 
 def _shares(stretches: list[_Stretch], count: int) -> list[list[_Stretch]]:

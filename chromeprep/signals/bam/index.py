@@ -161,9 +161,11 @@ def _walk(
     _DamagedError
     """
     words = memoryview(data)[: len(data) // 4 * 4].cast("I")  # all in it are words, or pairs
-    pairs = _Pairs(words)
+    table = np.frombuffer(words, dtype="<u4")
+    pairs = _Pairs(table)
     size = len(words)
     head = 4 if csi else 2
+    most = size - head + 1  # words of a bin before its chunks must lie below
     pseudo = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
     chromosomes: list[_Chromosome] = []
     at = n_mapped = n_pseudo = n_used = 0
@@ -172,25 +174,21 @@ def _walk(
             raise _DamagedError
         n_bins = words[at]
         at += 1
-        numbers, chunks, counts = [], [], []
+        places = []
         for _ in range(n_bins):
-            if at + head > size:
+            if at >= most:
                 raise _DamagedError
-            number, count = words[at], words[at + head - 1]
-            at += head
-            if number == pseudo:
-                if count == 2 and at + 8 <= size:
-                    n_mapped += int(pairs.at(at + 4))
-                    n_pseudo += 1
-            else:
-                numbers.append(number)
-                chunks.append(at)
-                counts.append(count)
-            at += 4 * count
+            places.append(at)
+            at += head + 4 * words[at + head - 1]
         if at > size:
             raise _DamagedError
-        one = _bins(pairs, np.array(numbers, np.int64), np.array(chunks, np.int64),
-                    np.array(counts, np.int64), depth, csi=csi)  # fmt: skip
+        bins = np.array(places, dtype=np.int64)
+        numbers, counts = table[bins].astype(np.int64), table[bins + head - 1].astype(np.int64)
+        real = numbers != pseudo
+        for place in bins[~real & (counts == 2)].tolist():
+            n_mapped += int(pairs.at(place + head + 4))
+            n_pseudo += 1
+        one = _bins(pairs, numbers[real], bins[real] + head, counts[real], depth, csi=csi)
         if not csi:
             if at >= size or at + 1 + 2 * words[at] > size:
                 raise _DamagedError
@@ -241,8 +239,8 @@ def _bins(
 class _Pairs:
     """Signed numbers of two words, at any word."""
 
-    def __init__(self, words: memoryview) -> None:
-        self._words = np.frombuffer(words, dtype="<u4")
+    def __init__(self, words: NDArray[np.uint32]) -> None:
+        self._words = words
 
     def at(self, place: NDArray[np.int64] | int) -> NDArray[np.int64]:
         """Return the numbers at places."""

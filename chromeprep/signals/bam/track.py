@@ -127,7 +127,7 @@ class BamTrack:
             if need < 0 or block >= len(data):
                 raise self._no_bam(held[:4])
             blocks = find_blocks(data, block, max(need - len(held), 1) // 4, self.path)
-            block = blocks.ends[-1]
+            block = blocks.end
             held += inflate(data, blocks, self.path).tobytes()
         if not header:
             raise SignalError("the BAM header names no chromosome", path=self.path)

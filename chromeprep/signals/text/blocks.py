@@ -219,7 +219,7 @@ def _bgzf(path: Path, raw: BinaryIO, workers: int, tick: Tick) -> Iterator[Fill]
         while not current:
             while place < len(data) and len(waiting) < 2 * workers:
                 blocks = find_blocks(data, place, _BGZF_BYTES, path)
-                size, place = blocks.ends[-1] - place, blocks.ends[-1]
+                size, place = blocks.end - place, blocks.end
                 waiting.append((size, pool.submit(inflate, data, blocks, path)))
             if not waiting:
                 return 0
