@@ -222,7 +222,7 @@ def _fits(data: NDArray[np.uint8], at: int, stretch: _Stretch) -> bool:
     """Say whether an alignment of the right chromosome begins where the index says."""
     if at + 36 > len(data):
         # Cut off by the end of what was read: what follows will tell.
-        return at < len(data)
+        return at < max(len(data), 1)
     size, reference, first = _SIZE_AND_PLACE.unpack_from(cast(Any, data), at)
     return bool(size >= 32 and reference == stretch.reference and 0 <= first < stretch.before)
 
