@@ -242,7 +242,8 @@ class TrainConfig:
             raise ValueError(f"shift_bins is {self.shift_bins}, expected 0 or more")
         if not 0 < self.thin <= 1:
             raise ValueError(f"thin is {self.thin}, expected (0, 1]")
-        for name, known in (("optimizer", Optimizer), ("precision", Precision)):
+        names = (("optimizer", Optimizer), ("precision", Precision), ("memory", Memory))
+        for name, known in names:
             value = getattr(self, name)
             if value not in get_args(known):
                 raise ValueError(f"no {name} '{value}'; {did_you_mean(value, get_args(known))}")
@@ -257,10 +258,6 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}, expected 0 or more")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}, expected more than 0")
-        if self.memory not in get_args(Memory):
-            raise ValueError(
-                f"no memory '{self.memory}'; {did_you_mean(self.memory, get_args(Memory))}"
-            )
 
     @property
     def settled(self) -> TrainConfig:

@@ -207,9 +207,8 @@ def adapt_model(
     training = replace(training, device=str(device))
 
     check_memory(training.memory, model, entry.fitter)
-    keeper = Keeper(
-        training.memory, [*sources, target], marks, device, folder_out, entry.fitter
-    )  # fmt: skip
+    paths = [*sources, target]
+    keeper = Keeper(training.memory, paths, marks, device, folder_out, entry.fitter)
     training = training.settled
     near = read_sources(sources, marks=marks, window_bp=window_bp, hold=keeper.hold)
     n_marks = len(near.layout.marks)

@@ -110,7 +110,7 @@ def counts_of(files: Sequence[GeneSignals], rule: Normalisation, rows: NDArray[n
     """Return how the signal of some rows of files, one below the other, goes back to counts."""
     means, deviations, unknown = [], [], []
     for one in files:
-        scale, shape = one.scale(rule), one.raw.shape[:2]
+        scale, shape = one.scale(rule), (len(one.genes), len(one.layout.marks))
         # Without z-scores NaN becomes the mean as a single-precision number.
         gap = np.float32(np.nan_to_num(one.gap_value(rule)))
         means.append(np.broadcast_to(scale.mean, shape))

@@ -33,6 +33,11 @@ R = TypeVar("R")
 Work = Callable[[Callable[[T], R], Sequence[T]], list[R]]
 
 
+def in_turn(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
+    """Do work on each of several things, by the caller's thread."""
+    return list(map(work, things))
+
+
 @contextmanager
 def working(threads: int) -> Iterator[Work[Any, Any]]:
     """Hand out a function that does work on each of several things, in so many threads.
@@ -42,7 +47,7 @@ def working(threads: int) -> Iterator[Work[Any, Any]]:
     one thread it is the caller's.
     """
     if threads == 1:
-        yield lambda work, things: list(map(work, things))
+        yield in_turn
         return
 
     def compute_alone() -> None:
@@ -102,7 +107,7 @@ class ComputedNet(ChromeNet):
         model: ChromeNet,
         precision: Precision,
         threads: int = 1,
-        work: Work[Any, Any] = lambda work, things: list(map(work, things)),
+        work: Work[Any, Any] = in_turn,
     ) -> None:
         torch.nn.Module.__init__(self)
         self.model, self.precision = model, precision
