@@ -53,6 +53,13 @@ class ChromeNet(nn.Module, ABC):
         """Return the logits, (genes, 2), of signal (genes, marks, bins)."""
         return self.classify(self.features(x))
 
+    def folded(self, dtype: torch.dtype) -> ChromeNet:
+        """Return what predicts as this does now, but for rounding, with less work on a CPU.
+
+        It is asked for signal of a dtype, without gradients. By default it is the model itself.
+        """
+        return self
+
     def domain_head(self) -> nn.Module:
         """Return a new classifier of the domain: (genes, n_features) -> (genes, 2) logits.
 

@@ -182,8 +182,6 @@ class SelfAttention(nn.Module):
         Divide the scores by the square root of Q's channels (Vaswani et al. 2017).
     residual
         Add the input to the output.
-    flattened
-        The output will be flattened: what lies next to one another in memory is to suit that.
     """
 
     def __init__(
@@ -192,10 +190,8 @@ class SelfAttention(nn.Module):
         *,
         scale: bool = False,
         residual: bool = False,
-        flattened: bool = False,
     ) -> None:
         super().__init__()
-        self.flattened = flattened
         half = max(1, channels // 2)
         self.query = nn.Conv1d(channels, half, 1)
         self.key = nn.Conv1d(channels, half, 1)
@@ -212,9 +208,7 @@ class SelfAttention(nn.Module):
         """Return (genes, channels, positions), as the input."""
         if cpu.is_plain_cpu(x):
             x = cpu.channels_last(x)
-            out = cpu.attend(
-                x, self.query, self.key, self.value, self.factor, channels_first=self.flattened
-            )
+            out = cpu.attend(x, self.query, self.key, self.value, self.factor)
         else:
             out = convolve(self.value, x) @ self.attention(x).transpose(1, 2)
         return x + out if self.residual else out

@@ -92,8 +92,8 @@ class _Attention(torch.autograd.Function):
         query, key, value = qkv[..., :half], qkv[..., half : 2 * half], qkv[..., 2 * half :]
         scores = query @ key.mT
         if scores.dtype == torch.bfloat16:
-            powers = _powers(scores.float().mul_(factor * _LOG2_E))
-            shares = powers.div_(powers.sum(-1, keepdim=True)).to(scores.dtype)
+            shares = powers(scores.float().mul_(factor * _LOG2_E))
+            shares = shares.div_(shares.sum(-1, keepdim=True)).to(scores.dtype)
         else:
             shares = torch.softmax(scores if factor == 1 else scores.mul_(factor), dim=-1)
         ctx.save_for_backward(qkv, shares)
@@ -119,31 +119,12 @@ class _Attention(torch.autograd.Function):
 _LOG2_E = math.log2(math.e)
 
 
-def _powers(scores: Tensor) -> Tensor:
+def powers(scores: Tensor) -> Tensor:
     """Return 2 to the power of float32 scores less the largest of their row, in their place.
 
     On processors that are not Intel's torch's ``exp2`` takes a fifth of the time of its ``exp``.
     """
     return scores.sub_(scores.amax(-1, keepdim=True)).exp2_()
-
-
-def _attended(qkv: Tensor, half: int, factor: float, *, channels_first: bool) -> Tensor:
-    """Return what `_Attention` returns, without a way back; shares are divided by their sum last.
-
-    Returns
-    -------
-    Tensor
-        (genes, channels of V, positions); the positions lie next to one another where the
-        channels come first.
-    """
-    query, key, value = qkv[..., :half], qkv[..., half : 2 * half], qkv[..., 2 * half :]
-    scores = (query * (factor * _LOG2_E)) @ key.mT
-    powers = _powers(scores if scores.dtype == torch.float64 else scores.float())
-    sums = powers.sum(-1, keepdim=True)
-    powers = powers.to(value.dtype)
-    if channels_first:
-        return (value.mT @ powers.mT).div_(sums.mT)
-    return (powers @ value).div_(sums).mT
 
 
 def attend(
@@ -152,25 +133,16 @@ def attend(
     key: nn.Conv1d,
     value: nn.Conv1d,
     factor: float,
-    *,
-    channels_first: bool = False,
 ) -> Tensor:
     """Return ``softmax(factor Q K^T) V`` of channels-last x; Q, K and V by convolutions of width 1.
-
-    Parameters
-    ----------
-    channels_first
-        Where no gradient is asked, the result may lie with its positions next to one another.
 
     Returns
     -------
     Tensor
-        (genes, channels of V, positions), channels last but for that.
+        (genes, channels of V, positions), channels last.
     """
     layers = (query, key, value)
     bias = torch.cat([layer.bias for layer in layers if layer.bias is not None])
     qkv = convolve(x, torch.cat([layer.weight for layer in layers]), bias).mT
-    if not torch.is_grad_enabled():
-        return _attended(qkv, query.out_channels, factor, channels_first=channels_first)
     out: Tensor = _Attention.apply(qkv, query.out_channels, factor)  # type: ignore[no-untyped-call]
     return out.mT

@@ -22,6 +22,7 @@ from chromemodel.models.blocks import (
     linear_layers,
     position_channels,
 )
+from chromemodel.models.folded import FoldedTransferChrome
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,9 @@ class TransferChrome(ChromeNet):
         self.attention = nn.Sequential(
             *(
                 SelfAttention(
-                    channels,
-                    scale=config.attention_scale,
-                    residual=config.attention_residual,
-                    flattened=layer == config.attention_layers - 1,
+                    channels, scale=config.attention_scale, residual=config.attention_residual
                 )
-                for layer in range(config.attention_layers)
+                for _ in range(config.attention_layers)
             )
         )
         self.project = nn.Linear(channels * positions.shape[1], config.features)
@@ -184,6 +182,10 @@ class TransferChrome(ChromeNet):
         """Return (genes, 2)."""
         logits: Tensor = self.label(features)
         return logits
+
+    def folded(self, dtype: torch.dtype) -> ChromeNet:
+        """Return `FoldedTransferChrome`."""
+        return FoldedTransferChrome(self, dtype)
 
     def domain_head(self) -> nn.Module:
         """Return two linear layers (more or fewer by ``domain_widths``)."""

@@ -78,11 +78,14 @@ def sharing(model: ChromeNet, device: torch.device, precision: Precision) -> Ite
         yield ComputedNet(model, precision, threads, work)
 
 
-def computed(model: ChromeNet, precision: Precision) -> ChromeNet:
-    """Return what computes in a precision; what scikit-learn fitted is asked as it was fitted."""
-    if precision == "float32" or isinstance(model, ClassicalNet):
+def predicting(model: ChromeNet, precision: Precision, device: torch.device) -> ChromeNet:
+    """Return what predicts on a device; what scikit-learn fitted is asked as it was fitted."""
+    if isinstance(model, ClassicalNet):
         return model
-    return ComputedNet(model, precision)
+    own = next(model.parameters()).dtype
+    if device.type == "cpu":
+        model = model.folded(torch.bfloat16 if precision == "bfloat16" else own)
+    return model if precision == "float32" else ComputedNet(model, precision)
 
 
 class ComputedNet(ChromeNet):

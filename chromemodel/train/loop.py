@@ -22,7 +22,7 @@ from chromemodel.models.base import ChromeNet
 from chromemodel.tasks import CLASSIFICATION, Task
 from chromemodel.train.augment import Augmentation, Counts
 from chromemodel.train.device import derive_seed, seeded
-from chromemodel.train.features import computed, sharing, working
+from chromemodel.train.features import predicting, sharing, working
 from chromemodel.train.interrupts import held_back
 from chromemodel.train.marks import drop_marks
 from chromemodel.train.memory import free_memory, halved, in_halves
@@ -355,7 +355,7 @@ def predict_logits(model: ChromeNet, x: Signals, precision: Precision = "float32
     """
     training = model.training
     model.eval()
-    net = computed(model, precision)
+    net = predicting(model, precision, x.device)
 
     def of_genes(genes: slice) -> Tensor:
         with torch.inference_mode():

@@ -58,12 +58,12 @@ def test_convolutions_as_plain(
 
 
 @settings(max_examples=20, deadline=None)
-@given(**SIZES, scale=st.booleans(), residual=st.booleans(), flattened=st.booleans())
+@given(**SIZES, scale=st.booleans(), residual=st.booleans())
 def test_attention_as_plain(
-    genes: int, channels: int, bins: int, scale: bool, residual: bool, flattened: bool
+    genes: int, channels: int, bins: int, scale: bool, residual: bool
 ) -> None:
     torch.manual_seed(0)
-    layer = SelfAttention(channels, scale=scale, residual=residual, flattened=flattened).double()
+    layer = SelfAttention(channels, scale=scale, residual=residual).double()
     same_both_ways(layer, torch.randn(genes, channels, bins, dtype=torch.float64))
 
 

@@ -22,7 +22,7 @@ from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
 from chromemodel.train import features
 from chromemodel.train.device import computing, seeded
-from chromemodel.train.features import ComputedNet, computed, sharing, working
+from chromemodel.train.features import ComputedNet, predicting, sharing, working
 from chromemodel.train.loop import FitData, Loop, predict_logits
 from chromemodel.train.many import fit_many
 from chromemodel.train.member import Member
@@ -31,6 +31,7 @@ from chromemodel.train.stack import may_stack
 MakeFile = Callable[..., Path]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
+CPU = torch.device("cpu")
 MARKS, BINS, GENES = 2, 100, 70
 NETWORKS = [name for name in MODELS.names() if MODELS.entry(name).fitter == "torch"]
 # adabn needs batch normalisation, which threads do not share.
@@ -206,9 +207,9 @@ def test_models_in_bfloat16_train_one_after_another(data: FitData) -> None:
 
 def test_what_scikit_learn_fitted_is_asked_as_it_was_fitted() -> None:
     net = create_model("logistic", {}, n_marks=MARKS, n_bins=BINS)
-    assert computed(net, "bfloat16") is net
+    assert predicting(net, "bfloat16", CPU) is net
     network: ChromeNet = create_model("deepchrome", {}, n_marks=MARKS, n_bins=BINS)
-    assert computed(network, "float32") is network
+    assert predicting(network, "float32", CPU) is network
 
 
 def test_a_processor_without_bfloat16_is_told_of(
