@@ -47,7 +47,7 @@ from chromemodel.train.device import computing
 from chromemodel.train.loop import FitData, Loop, predict_logits
 from chromeprep.format import read_bins
 
-MARKS, BINS, TRAINED, PREDICTED = 5, 200, 512, 1024
+MARKS, BINS, TRAINED, PREDICTED = 5, 200, 512, 4096
 SEEDS, EPOCHS = range(5), 4
 
 
@@ -165,7 +165,7 @@ def both_ways(measurement: Measurement) -> tuple[Callable[[], int], Callable[[],
     config = TrainConfig(batch_size=measurement.batch, precision=measurement.precision)
     ours = within(measurement.threads, epochs_of(model, "source_only", FitData(genes, y), config))
     if measurement.kind == "dann":
-        data = FitData(genes, y, target=x[TRAINED:])
+        data = FitData(genes, y, target=x[TRAINED : 2 * TRAINED])
         return ours, within(
             measurement.threads, epochs_of(new_model(MARKS), "dann", data, config)
         )  # fmt: skip

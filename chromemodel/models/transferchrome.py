@@ -174,7 +174,7 @@ class TransferChrome(ChromeNet):
     def features(self, x: Tensor) -> Tensor:
         """Return (genes, features)."""
         x = self.pool(self.further(self.conv(self.dense(x))))
-        x = join_channels([x, self.positions.expand(x.shape[0], -1, -1)])
+        x = join_channels([x, self.positions.to(x.dtype).expand(x.shape[0], -1, -1)])
         out: Tensor = self.project(self.attention(x).flatten(1))
         return torch.relu(out) if self.config.feature_relu else out
 
