@@ -64,18 +64,26 @@ def max_pool(x: Tensor, width: int) -> Tensor:
 
 
 def dropout_factors(x: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Return what dropout multiplies x by: 0 with probability p, else ``1 / (1 - p)``.
+    """Return what dropout multiplies x by: 0 with probability p, else ``1 / (1 - p)``."""
+    return factors_by_bits(dropout_bits(x, generator), p, x.dtype)
 
-    Four values share 64 random bits, so p is met to 1 / 65,536. The bits are torch's own and drawn
-    in order, so they depend on its seed and not on the number of threads.
+
+def dropout_bits(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return 16 random bits for each value of x, in the layout of x.
+
+    Four values share 64 bits. They are torch's own and drawn in order, so they depend on its seed
+    and not on the number of threads.
     """
     count = x.numel()
     bits = torch.empty(-(-count // 4), dtype=torch.int64)
     bits.random_(-(2**63), None, generator=generator)
-    kept = bits.view(torch.int16)[:count].ge_(round(p * 2**16) - 2**15)
-    factors = kept.to(x.dtype).mul_(1 / (1 - p))
-    # In the layout of x: a product of two layouts takes several times as long.
-    return factors.as_strided(x.shape, torch.empty_like(x).stride())
+    # A product of two layouts takes several times as long.
+    return bits.view(torch.int16)[:count].as_strided(x.shape, torch.empty_like(x).stride())
+
+
+def factors_by_bits(bits: Tensor, p: float, dtype: torch.dtype) -> Tensor:
+    """Return what dropout multiplies values by; p is met to 1 / 65,536, and the bits go."""
+    return bits.ge_(round(p * 2**16) - 2**15).to(dtype).mul_(1 / (1 - p))
 
 
 class _Attention(torch.autograd.Function):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,7 +21,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from chromemodel.config import Precision
 from chromemodel.models.base import ChromeNet, ClassicalNet
-from chromemodel.models.blocks import draw_factors, dropping_by
+from chromemodel.models.blocks import dropping_by
+from chromemodel.models.cpu import dropout_bits, factors_by_bits
 from chromemodel.train.drops import Drop, met_dropouts
 
 logger = logging.getLogger(__name__)
@@ -42,9 +44,9 @@ def in_turn(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
 def working(threads: int) -> Iterator[Work[Any, Any]]:
     """Hand out a function that does work on each of several things, in so many threads.
 
-    torch computes in one thread in each of them, and in the caller's: to wake others for what is
-    left between two parts takes longer than to do it. Gradients are on, as in any new thread. With
-    one thread it is the caller's.
+    The caller's is one of them: it need not be woken. torch computes in one thread in each: to wake
+    others for what is left between two parts takes longer than to do it. Gradients are on, as in
+    any new thread.
     """
     if threads == 1:
         yield in_turn
@@ -56,10 +58,44 @@ def working(threads: int) -> Iterator[Work[Any, Any]]:
     before = torch.get_num_threads()
     compute_alone()
     try:
-        with ThreadPoolExecutor(threads, initializer=compute_alone) as pool:
-            yield lambda work, things: list(pool.map(work, things))
+        with ThreadPoolExecutor(threads - 1, initializer=compute_alone) as pool:
+            yield functools.partial(_in_threads, pool, threads - 1)
     finally:
         torch.set_num_threads(before)
+
+
+def _in_threads(
+    pool: ThreadPoolExecutor, helpers: int, work: Callable[[T], R], things: Sequence[T]
+) -> list[R]:
+    """Do work on things, by the caller's thread and by helpers, whoever is free next."""
+    left, found = deque(enumerate(things)), dict[int, R]()
+
+    def take_what_is_left() -> None:
+        with torch.enable_grad():
+            while (one := _next(left)) is not None:
+                number, thing = one
+                try:
+                    found[number] = work(thing)
+                except BaseException:
+                    left.clear()
+                    raise
+
+    helping = [pool.submit(take_what_is_left) for _ in range(min(helpers, len(things) - 1))]
+    try:
+        take_what_is_left()
+    finally:
+        wait(helping)
+    for helper in helping:
+        helper.result()
+    return [found[number] for number in range(len(things))]
+
+
+def _next(left: deque[T]) -> T | None:
+    """Return the first that is left, None where another thread took the last."""
+    try:
+        return left.popleft()
+    except IndexError:
+        return None
 
 
 @contextmanager
@@ -125,7 +161,7 @@ class ComputedNet(ChromeNet):
             return self.of_part(x)
         if len(x) not in self._met:
             self._met[len(x)] = met_dropouts(self.model, x, self.of_part)
-        drawn = [draw_factors(drop.like, drop.p) for drop in self._met[len(x)]]
+        drawn = [(dropout_bits(drop.like), drop) for drop in self._met[len(x)]]
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         out: Tensor = _Shared.apply(self, parts, drawn, x, *weights)  # type: ignore[no-untyped-call]
         return out
@@ -149,12 +185,18 @@ class _Shared(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, net: ComputedNet, parts: int, drawn: list[Tensor], x: Tensor, *weights: Tensor
+        ctx: Any,
+        net: ComputedNet,
+        parts: int,
+        drawn: list[tuple[Tensor, Drop]],
+        x: Tensor,
+        *weights: Tensor,
     ) -> Tensor:
         """Return (genes, n_features)."""
 
         def of_part(genes: slice) -> Tensor:
-            with dropping_by([factors[genes] for factors in drawn]):
+            factors = [factors_by_bits(bits[genes], one.p, one.like.dtype) for bits, one in drawn]
+            with dropping_by(factors):
                 return net.of_part(x[genes])
 
         ctx.net, ctx.genes = net, _slices(len(x), parts)

@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,7 @@ def test_parts_have_at_least_eight_genes_and_all_threads_work(
             seen.clear()
             shared(data.x[:count])
             assert sorted(size for size, _ in seen) == sorted(parts)
-            if len(parts) > 1:
-                assert threading.main_thread().name not in {name for _, name in seen}
+            assert len({name for _, name in seen}) <= len(parts)
 
 
 def test_numbers_of_threads_are_as_before() -> None:
@@ -132,6 +132,52 @@ def test_numbers_of_threads_are_as_before() -> None:
     assert torch.get_num_threads() == before
     with pytest.raises(ZeroDivisionError), working(2) as work:
         work(lambda n: 1 // n, [1, 0])
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_work_is_done_once_and_in_order(threads: int, count: int) -> None:
+    done: list[int] = []
+
+    def one(n: int) -> tuple[int, bool]:
+        done.append(n)
+        return 2 * n, torch.is_grad_enabled()
+
+    with working(threads) as work, torch.set_grad_enabled(threads == 1):
+        assert work(one, range(count)) == [(2 * n, True) for n in range(count)]
+        assert not torch.is_grad_enabled() or threads == 1
+    assert sorted(done) == list(range(count))
+
+
+def test_the_thread_of_the_caller_and_others_work() -> None:
+    together, names = threading.Barrier(3), set()
+
+    def one(_: int) -> None:
+        together.wait(timeout=60)  # for three at once
+        names.add(threading.current_thread().name)
+
+    with working(3) as work:
+        work(one, range(9))
+    assert len(names) == 3
+    assert threading.main_thread().name in names
+
+
+@pytest.mark.parametrize("fault", [IndexError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_fault_stops_all_threads(fault: type[BaseException], at: int) -> None:
+    done: list[int] = []
+    before = torch.get_num_threads()
+
+    def one(n: int) -> None:
+        if n == at:
+            raise fault(f"in {n}")
+        time.sleep(0.01)
+        done.append(n)
+
+    with pytest.raises(fault, match=f"in {at}"), working(2) as work:
+        work(one, range(100))
+    assert len(done) <= at + 2
     assert torch.get_num_threads() == before
 
 

@@ -58,7 +58,10 @@ def hold_equal(alone: list[Loop], together: list[Loop], tolerance: float = 1e-9)
         assert isinstance(result, Fit)
         assert (result.best_epoch, result.stopped_early) == (fit.best_epoch, fit.stopped_early)
         for row, other in zip(fit.history, result.history, strict=True):
-            assert other[:4] == pytest.approx(row[:4], abs=tolerance, nan_ok=True)
+            assert other[:3] == pytest.approx(row[:3], abs=tolerance, nan_ok=True)
+            # Two genes that are nearly level may change places: a step of the AUROC.
+            step = 0.01 if tolerance > 1e-6 else tolerance
+            assert other[3] == pytest.approx(row[3], abs=step, nan_ok=True)
         x = first.data.x
         torch.testing.assert_close(
             predict_logits(second.model, x), predict_logits(first.model, x),

@@ -664,17 +664,17 @@ def test_predicting_halves_its_batch(
 ) -> None:
     assert inside(*TRAIN, "-o", "run").returncode == 0
     assert inside("predict", "run", "b.h5", "-o", "whole.tsv").returncode == 0
-    from chromemodel.models.transferchrome import TransferChrome
+    from chromemodel.models.folded import FoldedTransferChrome
 
-    plain, sizes = TransferChrome.features, []
+    plain, sizes = FoldedTransferChrome.features, []
 
-    def starved(model: TransferChrome, x: torch.Tensor) -> torch.Tensor:
+    def starved(model: FoldedTransferChrome, x: torch.Tensor) -> torch.Tensor:
         sizes.append(len(x))
         if len(x) > 40:
             raise torch.OutOfMemoryError
         return plain(model, x)
 
-    monkeypatch.setattr(TransferChrome, "features", starved)
+    monkeypatch.setattr(FoldedTransferChrome, "features", starved)
     done = inside("predict", "run", "b.h5", "-o", "halves.tsv")
     assert done.returncode == 0, done.stderr
     assert "out of memory in prediction with batches of 64 genes; now 32" in done.stderr
