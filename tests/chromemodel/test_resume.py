@@ -686,7 +686,7 @@ def test_predicting_halves_its_batch(
     np.testing.assert_allclose(one, two, rtol=1e-5)
 
     monkeypatch.setattr(
-        TransferChrome, "features", lambda model, x: starved(model, x.repeat(41, 1, 1))
+        FoldedTransferChrome, "features", lambda model, x: starved(model, x.repeat(41, 1, 1))
     )
     done = inside("predict", "run", "b.h5", "-o", "none.tsv")
     assert done.returncode == 1
