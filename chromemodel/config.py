@@ -37,6 +37,18 @@ class Component:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_name(what: str, value: str, known: Any) -> None:
+    """Refuse a value that is none of a ``Literal``'s.
+
+    Raises
+    ------
+    ValueError
+        It tells what is known.
+    """
+    if value not in get_args(known):
+        raise ValueError(f"no {what} '{value}'; {did_you_mean(value, get_args(known))}")
+
+
 @dataclass(frozen=True)
 class TaskConfig:
     """What a run says of a gene: whether it is high, or its log(1 + expression).
@@ -50,6 +62,7 @@ class TaskConfig:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
+        check_name("task", self.name, TaskName)
         if not self.deviation > 0:
             raise ValueError(f"deviation is {self.deviation}, expected more than 0")
 
@@ -108,6 +121,10 @@ class Normalisation:
     std: tuple[float, ...] = ()
     transform: Transform = "none"
     quantiles: tuple[Quantiles, ...] = field(default=(), repr=False, metadata={"beside": True})
+
+    def __post_init__(self) -> None:
+        check_name("normalisation", self.rule, NormaliseRule)
+        check_name("transform", self.transform, Transform)
 
     @property
     def by_training(self) -> bool:
@@ -242,11 +259,9 @@ class TrainConfig:
             raise ValueError(f"shift_bins is {self.shift_bins}, expected 0 or more")
         if not 0 < self.thin <= 1:
             raise ValueError(f"thin is {self.thin}, expected (0, 1]")
-        names = (("optimizer", Optimizer), ("precision", Precision), ("memory", Memory))
-        for name, known in names:
-            value = getattr(self, name)
-            if value not in get_args(known):
-                raise ValueError(f"no {name} '{value}'; {did_you_mean(value, get_args(known))}")
+        check_name("optimizer", self.optimizer, Optimizer)
+        check_name("precision", self.precision, Precision)
+        check_name("memory", self.memory, Memory)
         for name in ("batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")

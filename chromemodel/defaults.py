@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from chromemodel.config import TaskName, TrainConfig
+from chromemodel.config import TaskName, TrainConfig, check_name
 from chromemodel.models import MODELS
 
 Recipe = Literal["best", "paper"]
@@ -44,7 +44,7 @@ def choose(
     Raises
     ------
     ValueError
-        Where there is no such model.
+        Where there is no such model, task or recipe.
 
     Examples
     --------
@@ -53,6 +53,9 @@ def choose(
     >>> choose("classification", model="tcn").training.optimizer
     'adam'
     """
+    check_name("task", task, TaskName)
+    if recipe is not None:
+        check_name("recipe", recipe, Recipe)
     recipe = recipe or ("best" if method in (None, BEST_METHOD) else "paper")
     best = recipe == "best"
     entry = MODELS.entry(model or (BEST_MODEL[task] if best else PAPER_MODEL))

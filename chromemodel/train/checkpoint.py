@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from chromemodel.config import (
     RUN_FORMAT,
@@ -51,6 +51,7 @@ from chromeprep.format import atomic_folder, check_writable
 
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
+SEEDS = "seeds.json"  # of a folder of several runs
 QUANTILES = "quantiles.safetensors"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
@@ -116,6 +117,12 @@ def check_run_target(path: str | Path, *, force: bool, inputs: Sequence[str | Pa
         return target
     if not target.is_dir():
         raise OutputError("is a file, not a folder", path=target)
+    if (target / SEEDS).is_file():
+        raise OutputError(
+            "holds the runs of `chromemodel train --seeds`; it is not replaced",
+            path=target,
+            hint="choose another -o",
+        )
     if any(target.iterdir()) and not (target / CONFIG).is_file():
         raise OutputError(
             "is a folder, but not one of chromemodel; it is not replaced",
@@ -194,7 +201,7 @@ def write_run(folder: Path, finished: Finished) -> None:
         name: value.detach().cpu().contiguous()
         for name, value in finished.model.state_dict().items()
     }
-    save_file(weights, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(weights))
     normalisation = finished.config.normalisation
     if normalisation.rule == "quantile":
         marks = finished.config.layout.marks
@@ -268,6 +275,12 @@ def read_config(folder: Path) -> RunConfig:
         found = "is a file" if folder.exists() else "no such folder"
         raise RunError(f"{found}; expected a run folder", path=folder)
     if not path.is_file():
+        if (folder / SEEDS).is_file():
+            raise RunError(
+                "holds the runs of `chromemodel train --seeds`; a single run is asked for here",
+                path=folder,
+                hint=f"name one of them, such as {folder / 'seed-0'}",
+            )
         raise RunError(
             f"is not a run folder: {CONFIG} is missing",
             path=folder,

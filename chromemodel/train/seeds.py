@@ -18,17 +18,15 @@ from typing import Any, NamedTuple
 from chromemodel.config import RunConfig, Split, TrainConfig
 from chromemodel.defaults import choose
 from chromemodel.models import MODELS
-from chromemodel.train.checkpoint import CONFIG, METRICS, read_config
+from chromemodel.train.checkpoint import CONFIG, METRICS, SEEDS, read_config
 from chromemodel.train.device import pick_device
 from chromemodel.train.loop import Epoch
 from chromemodel.train.many import quicker_together
 from chromemodel.train.processes import Call, run_calls
 from chromemodel.train.single import full_component, train_model, train_steps
 from chromemodel.train.together import train_together
-from chromeprep.errors import ChromeError, MismatchError, RunError
+from chromeprep.errors import ChromeError, MismatchError, OutputError, RunError
 from chromeprep.format import atomic_file
-
-SUMMARY = "seeds.json"
 
 OnSeedEpoch = Callable[[int, Epoch], None]
 
@@ -91,9 +89,17 @@ def train_seeds(
     ------
     MismatchError
         Where a run of other settings lies in the folder.
+    OutputError
+        Where the folder is that of a single run.
     ChromeError
         As `train_model`; of seeds that fail the others are kept.
     """
+    if (Path(out) / CONFIG).is_file():
+        raise OutputError(
+            "is the folder of a single run; seeds are put beside one another",
+            path=out,
+            hint="choose another -o",
+        )
     device = pick_device(training.device)
     threads = 1 if device.type == "cpu" else training.threads
     training = replace(training, device=str(device), threads=threads)
@@ -122,7 +128,7 @@ def train_seeds(
         raise error
     found = spreads(folders)
     document = {"seeds": [*seeds], "scores": [one.to_json() for one in found]}
-    with atomic_file(Path(out) / SUMMARY) as temporary:
+    with atomic_file(Path(out) / SEEDS) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return found
 
@@ -146,7 +152,7 @@ def runs_in(path: str | Path) -> list[Path]:
         Where a run is missing, its summary is damaged, or the runs are not of one command.
     """
     folder = Path(path)
-    summary = folder / SUMMARY
+    summary = folder / SEEDS
     if (folder / CONFIG).is_file() or not summary.is_file():
         return [folder]
     try:

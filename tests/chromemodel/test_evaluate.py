@@ -291,3 +291,31 @@ def test_figures_that_are_refused(
     assert done.returncode == 1
     assert "pip install 'transferchrome[plot]'" in done.stderr
     assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_copy_of_the_training_file_is_known(
+    make_file: MakeFile, tmp_path: Path, inside: Cli, gone: bool
+) -> None:
+    own, copy = make_file("own.h5"), tmp_path / "copy.h5"
+    train_model(own, tmp_path / "run", model="logistic", baseline=False)
+    expected = inside("evaluate", "run", "--data", "own.h5", "--json")
+    copy.write_bytes(own.read_bytes())
+    if gone:
+        own.unlink()
+    done = inside("evaluate", "run", "--data", "copy.h5", "--json")
+    assert done.returncode == expected.returncode == 0, done.stderr
+    assert f"copy.h5: has cell type, genes and labels of {own}, which trained" in done.stderr
+    told, known = (json.loads(one.stdout) for one in (done, expected))
+    assert told["scores"] == known["scores"]
+    assert "(training genes among them)" in done.stdout
+
+
+def test_another_file_of_the_cell_type_is_no_copy(
+    make_file: MakeFile, tmp_path: Path, inside: Cli
+) -> None:
+    train_model(make_file("own.h5"), tmp_path / "run", model="logistic", baseline=False)
+    make_file("other.h5", seed=1)
+    done = inside("evaluate", "run", "--data", "other.h5")
+    assert done.returncode == 0, done.stderr
+    assert "which trained; it is taken" not in done.stderr

@@ -258,3 +258,24 @@ def test_without_validation_genes(inside: Inside, pair: tuple[Path, Path], tmp_p
     done = inside(*ADAPT, "-o", "run", "--validation-fraction=0", "--set=trees=5", *BESIDE)
     assert done.returncode == 0, done.stderr
     assert named(tmp_path / "run") == ("ensemble", "source_only")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"recipe": "papr"}, "no recipe 'papr'; "),
+        ({"task": "regresion"}, "no task 'regresion'; "),
+        ({"normalise": "fil"}, "no normalisation 'fil'; "),
+        ({"transform": "lgo1p"}, "no transform 'lgo1p'; "),
+    ],
+)
+def test_misspelt_settings_of_the_python_interface_are_refused(
+    make_file: MakeFile, tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
+    a = make_file("a.h5", n_genes=60)
+    b = make_file("b.h5", n_genes=60, seed=1)
+    with pytest.raises(ValueError, match=said):
+        train_model(a, tmp_path / "run", **asked)
+    with pytest.raises(ValueError, match=said):
+        adapt_model(a, b, tmp_path / "run", **asked)
+    assert not (tmp_path / "run").exists()

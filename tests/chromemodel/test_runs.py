@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -629,4 +631,29 @@ def test_adapt_refuses_what_does_not_fit(make_file: MakeFile, tmp_path: Path) ->
         adapt_model(source, tmp_path / "none.h5", tmp_path / "run")
     with pytest.raises(InputError, match="no gene has a label"):
         adapt_model(make_file("u.h5", labels=False), source, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_of_a_run_may_be_read_by_those_who_may_read_the_folder(
+    make_file: MakeFile, tmp_path: Path
+) -> None:
+    train_model(make_file("a.h5"), tmp_path / "run", model="logistic", baseline=False)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}
+    assert set(modes.values()) == {modes["config.json"]}
+
+
+def test_a_full_disk_is_told_of(
+    make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.suffix == ".safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return plain(path, data)
+
+    data = make_file("a.h5")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        train_model(data, tmp_path / "run", model="logistic", baseline=False)
     assert not (tmp_path / "run").exists()

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from chromemodel.config import Split, TrainConfig
 from chromemodel.train import seeds as seeds_module
-from chromemodel.train.checkpoint import CONFIG, HISTORY, METRICS, PREDICTIONS, WEIGHTS
+from chromemodel.train.checkpoint import CONFIG, HISTORY, METRICS, PREDICTIONS, SEEDS, WEIGHTS
 from chromemodel.train.loop import Epoch
 from chromemodel.train.processes import Call, run_calls
 from chromemodel.train.resume import checkpoint_folder
-from chromemodel.train.seeds import SUMMARY, seed_folder, train_seeds
+from chromemodel.train.seeds import seed_folder, train_seeds
 from chromemodel.train.single import train_model, train_steps
 from chromeprep.errors import ChromeError, MismatchError
 
@@ -91,7 +91,7 @@ def test_the_summary_is_mean_and_deviation_over_seeds(
     assert found[place].part == "test"
     assert found[place].mean["auroc"] == pytest.approx(np.mean(values))
     assert found[place].deviation["auroc"] == pytest.approx(np.std(values, ddof=1))
-    written = json.loads((tmp_path / "all" / SUMMARY).read_text())
+    written = json.loads((tmp_path / "all" / SEEDS).read_text())
     assert written["seeds"] == [3, 4, 5]
     assert written["scores"][place]["mean"] == found[place].mean
 
@@ -132,7 +132,7 @@ def test_a_seed_that_fails_is_named_and_the_others_are_kept(
     with pytest.raises(ChromeError, match="seed-3: it diverged"):
         train(make_file(), tmp_path / "all")
     assert (seed_folder(tmp_path / "all", 4) / METRICS).is_file()
-    assert not (tmp_path / "all" / SUMMARY).exists()
+    assert not (tmp_path / "all" / SEEDS).exists()
 
 
 def test_together_runs_are_those_of_each_alone_up_to_rounding(
@@ -268,3 +268,22 @@ def test_an_interrupt_keeps_the_epochs_of_other_processes(
     kept = list((tmp_path / "all").glob("*.checkpoint/source_only.safetensors"))
     assert kept
     assert not list((tmp_path / "all").glob("seed-*/config.json"))
+
+
+def test_seeds_and_a_single_run_are_not_mixed(
+    make_file: Callable[..., Path], tmp_path: Path, inside: Callable[..., Any]
+) -> None:
+    make_file("a.h5")
+    single = ("train", "a.h5", "--model=logistic", "--no-baseline")
+    assert inside(*single, "-o", "one").returncode == 0
+    assert inside(*single, "-o", "many", "--seeds=2").returncode == 0
+    done = inside(*single, "-o", "one", "--seeds=2")
+    assert done.returncode == 1
+    assert "one: is the folder of a single run" in done.stderr
+    assert not (tmp_path / "one" / "seed-0").exists()
+    done = inside(*single, "-o", "many", "--force")
+    assert done.returncode == 1
+    assert "many: holds the runs of `chromemodel train --seeds`; it is not replaced" in done.stderr
+    done = inside("evaluate", "many")
+    assert done.returncode == 1
+    assert "name one of them, such as many/seed-0" in done.stderr
