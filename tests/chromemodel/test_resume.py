@@ -254,8 +254,12 @@ def test_short_runs_write_no_checkpoint(
 def test_a_disk_that_refuses_does_not_end_training(
     inside: Cli, files: Path, every_epoch: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
+    plain = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if "checkpoint" in str(path):
+            raise OSError(28, "No space left on device")
+        return plain(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
     done = inside(*TRAIN, "-o", "run")
