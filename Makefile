@@ -43,8 +43,9 @@ programs:
 
 # In a folder that stays, for the inputs are large and made once: BENCH=/scratch/bench make bench
 BENCH ?= bench
-bench: $(STAMP) programs ## time binning beside other tools, on large generated inputs, into bench/
+bench: $(STAMP) programs ## time binning beside other tools, on large generated inputs, into bench/, and training
 	$(BIN)/python -m benchmarks.binning --folder $(BENCH) --curves
+	$(BIN)/python -m benchmarks.training
 
 clean-kernels: ## compile the counting loops anew, after one of them was changed
 	find chromeprep -name '*.nb[ci]' -delete
