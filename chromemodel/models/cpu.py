@@ -83,7 +83,7 @@ def dropout_bits(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 def factors_by_bits(bits: Tensor, p: float, dtype: torch.dtype) -> Tensor:
     """Return what dropout multiplies values by; p is met to 1 / 65,536, and the bits go."""
-    return bits.ge_(round(p * 2**16) - 2**15).to(dtype).mul_(1 / (1 - p))
+    return bits.ge_(min(round(p * 2**16), 2**16 - 1) - 2**15).to(dtype).mul_(1 / (1 - p))
 
 
 class _Attention(torch.autograd.Function):

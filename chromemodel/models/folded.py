@@ -24,8 +24,9 @@ from chromemodel.models.blocks import SelfAttention, convolve, join_channels
 if TYPE_CHECKING:
     from chromemodel.models.transferchrome import TransferChrome
 
-# Sums of powers of 2 within these need no shift: the largest of a row is not lost, none overflows.
-LEAST_SUM, MOST_SUM = 2.0**-60, 2.0**100
+# Sums of powers of 2 within these need no shift: the largest of a row is not lost, and what they
+# weigh does not overflow.
+LEAST_SUM, MOST_SUM = 2.0**-60, 2.0**60
 
 
 class Folded(NamedTuple):
@@ -68,7 +69,8 @@ class FoldedTransferChrome(ChromeNet):
         self.weight, self.bias = weight.to(dtype), bias.to(dtype)
         ones = model.positions.new_ones(1, model.positions.shape[1])
         self.tail = torch.cat([model.positions, ones]).T.to(dtype)
-        self.eval()
+        self.training = False
+        self.convolutions.eval()  # but not the model, whose mode is its own
 
     def features(self, x: Tensor) -> Tensor:
         """Return (genes, n_features)."""
@@ -167,7 +169,7 @@ def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv1d:
         nn.Conv1d, channels, kernels, width, padding=width // 2
     )
     assert isinstance(layer, nn.Conv1d)
-    layer.weight, layer.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+    layer.weight, layer.bias = (nn.Parameter(one.detach().clone()) for one in (weight, bias))
     return layer
 
 
@@ -224,9 +226,9 @@ def attended(z: Tensor, layer: Folded) -> Tensor:
     scores = (z @ layer.query) @ (z @ layer.key).mT
     found = scores.exp2_() @ z
     sums = found[..., -1:]
-    least, most = map(float, sums.aminmax())
-    if not (least > LEAST_SUM and most < MOST_SUM):
-        scores = ((z @ layer.query) @ (z @ layer.key).mT).float()
+    if not (len(z) == 0 or (float(sums.min()) > LEAST_SUM and float(sums.max()) < MOST_SUM)):
+        scores = (z @ layer.query) @ (z @ layer.key).mT
+        scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         found = cpu.powers(scores).to(z.dtype) @ z
         sums = found[..., -1:]
     # A divisor in the layout of what it divides: bfloat16 is slow with one for a whole row.

@@ -45,8 +45,8 @@ def working(threads: int) -> Iterator[Work[Any, Any]]:
     """Hand out a function that does work on each of several things, in so many threads.
 
     The caller's is one of them: it need not be woken. torch computes in one thread in each: to wake
-    others for what is left between two parts takes longer than to do it. Gradients are on, as in
-    any new thread.
+    others for what is left between two parts takes longer than to do it. With several threads
+    gradients are on in each.
     """
     if threads == 1:
         yield in_turn

@@ -362,13 +362,15 @@ def predict_logits(model: ChromeNet, x: Signals, precision: Precision = "float32
             logits: Tensor = net(x[genes])
             return logits
 
-    with working(torch.get_num_threads() if x.device.type == "cpu" else 1) as work:
-        parts = in_halves(
-            lambda size: work(of_genes, [slice(n, n + size) for n in range(0, len(x), size)]),
-            prediction_batch(x.device, precision),
-            "prediction",
-        )
-    model.train(training)
+    try:
+        with working(torch.get_num_threads() if x.device.type == "cpu" else 1) as work:
+            parts = in_halves(
+                lambda size: work(of_genes, [slice(n, n + size) for n in range(0, len(x), size)]),
+                prediction_batch(x.device, precision),
+                "prediction",
+            )
+    finally:
+        model.train(training)
     return torch.cat(parts) if parts else torch.zeros((0, 2), dtype=x.dtype, device=x.device)
 
 

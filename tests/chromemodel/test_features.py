@@ -21,6 +21,7 @@ from chromemodel.adapt import METHODS, create_method
 from chromemodel.config import Precision, TrainConfig
 from chromemodel.models import MODELS, create_model
 from chromemodel.models.base import ChromeNet
+from chromemodel.models.folded import FoldedTransferChrome
 from chromemodel.train import features
 from chromemodel.train.device import computing, seeded
 from chromemodel.train.features import ComputedNet, predicting, sharing, working
@@ -125,14 +126,14 @@ def test_parts_have_at_least_eight_genes_and_all_threads_work(
 
 
 def test_numbers_of_threads_are_as_before() -> None:
-    before = torch.get_num_threads()
-    with working(3) as work:
-        assert work(lambda _: torch.get_num_threads(), range(5)) == [1] * 5
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
-    with pytest.raises(ZeroDivisionError), working(2) as work:
-        work(lambda n: 1 // n, [1, 0])
-    assert torch.get_num_threads() == before
+    with computing(4):
+        with working(3) as work:
+            assert work(lambda _: torch.get_num_threads(), range(5)) == [1] * 5
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 4
+        with pytest.raises(ZeroDivisionError), working(2) as work:
+            work(lambda n: 1 // n, [1, 0])
+        assert torch.get_num_threads() == 4
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -256,6 +257,22 @@ def test_what_scikit_learn_fitted_is_asked_as_it_was_fitted() -> None:
     assert predicting(net, "bfloat16", CPU) is net
     network: ChromeNet = create_model("deepchrome", {}, n_marks=MARKS, n_bins=BINS)
     assert predicting(network, "float32", CPU) is network
+
+
+def test_transferchrome_predicts_folded() -> None:
+    net = create_model("transferchrome", {}, n_marks=MARKS, n_bins=BINS)
+    exact, near = (predicting(net, one, CPU) for one in ("float32", "bfloat16"))
+    assert isinstance(exact, FoldedTransferChrome)
+    assert isinstance(near, ComputedNet)
+    assert isinstance(near.model, FoldedTransferChrome)
+    assert (exact.weight.dtype, near.model.weight.dtype) == (torch.float32, torch.bfloat16)
+
+
+def test_the_mode_is_as_before_where_prediction_fails() -> None:
+    net = create_model("transferchrome", {}, n_marks=MARKS, n_bins=BINS).train()
+    with pytest.raises(RuntimeError):
+        predict_logits(net, torch.zeros(3, MARKS + 1, BINS))
+    assert net.training
 
 
 def test_a_processor_without_bfloat16_is_told_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from chromemodel.models import create_model
-from chromemodel.models.folded import FoldedTransferChrome, Sixteens
+from chromemodel.models.folded import Folded, FoldedTransferChrome, Sixteens, attended
 from chromemodel.models.transferchrome import TransferChrome
 
 MARKS, GENES = 3, 4
@@ -70,6 +72,80 @@ def test_any_options(
         assert value.dtype == before[name].dtype
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    bins=st.integers(4, 40),
+    first=st.lists(st.sampled_from([3, 16]), max_size=2),
+    last=st.sampled_from([4, 8, 14]),
+    kernels=st.sampled_from([18, 34, 50]),
+    width=st.sampled_from([3, 5]),
+    pool=st.integers(1, 3),
+    attention_layers=st.integers(0, 2),
+    attention_residual=st.booleans(),
+)
+def test_options_that_leave_room_for_the_kernels_beyond_sixteens(
+    bins: int, first: list[int], last: int, width: int, **options: object
+) -> None:
+    more = {"dense_kernels": (*first, last), "dense_width": width, "width": width}
+    model = made("transferchrome", options | more, bins)
+    assert Sixteens.suits(model)
+    x, drawn = signal(bins), torch.get_rng_state()
+    with torch.no_grad():
+        torch.testing.assert_close(model.folded(torch.float64)(x), model(x))
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"relu_first": True},
+        {"batch_norm": True},
+        {"dense_width": 3},
+        {"convolutions": 2},
+        {"dense_kernels": ()},
+        {"dense_kernels": (32, 15)},  # room for one kernel, not for two
+        {"kernels": 48},
+        {"kernels": 2},
+    ],
+)
+def test_what_leaves_no_room_is_computed_one_by_one(changed: dict[str, object]) -> None:
+    assert Sixteens.suits(made("transferchrome", {}, 20))
+    model, x = made("transferchrome", changed, 20), signal(20)
+    assert not Sixteens.suits(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model.folded(torch.float64)(x), model(x))
+
+
+@pytest.mark.parametrize("offset", [-1000.5, -146.3, -140.3, -70.4, 0.2, 55.7, 70.1, 110.6, 126.9, 1000.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_shares_of_scores_in_any_range(offset: float, dtype: torch.dtype) -> None:
+    # Scores of a position for itself and the other: the offset, and one less.
+    z = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]], dtype=dtype)
+    query = torch.tensor([[offset, offset - 1], [offset - 1, offset], [0, 0]], dtype=dtype)
+    key = torch.tensor([[1, 0], [0, 1], [0, 0]], dtype=dtype)
+    scores = (z @ query) @ (z @ key).mT
+    expected = torch.softmax(scores.double() * math.log(2), -1) @ z.double()
+    found = attended(z, Folded(query, key, None)).double()
+    tolerance = {torch.float32: 1e-6, torch.float64: 1e-12, torch.bfloat16: 0.01}[dtype]
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"convolutions": 2}])
+def test_the_model_stays_as_it_is(options: dict[str, object]) -> None:
+    model = made("transferchrome", options, 20).float().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for dtype in (torch.float32, torch.bfloat16):
+        folded = model.folded(dtype)
+        with torch.no_grad():
+            assert folded.features(signal(20).to(dtype)[:0]).shape == (0, 128)
+        assert all(part.training for part in model.modules())
+        norms = [one for one in folded.modules() if isinstance(one, nn.BatchNorm1d)]
+        assert all(one.weight.dtype == torch.float32 for one in norms)
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_variants_in_every_precision(name: str, dtype: torch.dtype) -> None:
@@ -99,7 +175,8 @@ def test_scores_of_any_size(size: float, residual: bool, dtype: torch.dtype) -> 
         expected = model.features(x)
         found = model.to(dtype).folded(dtype).features(x.to(dtype))
     assert found.isfinite().all()
-    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-3
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
 
 
 def test_what_is_not_a_number_stays_so() -> None:
