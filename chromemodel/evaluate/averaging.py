@@ -1,7 +1,7 @@
 """What do the runs of several seeds say of a gene together?
 
-The mean of their logits (of probabilities held 1e-6 from 0 and 1), of a regression that of their values (Lakshminarayanan et al. 2017 average
-networks that differ by their seed alone).
+The mean of their logits (of probabilities held 1e-6 from 0 and 1), of a regression that of their
+values (Lakshminarayanan et al. 2017 average networks that differ by their seed alone).
 """
 
 from __future__ import annotations
