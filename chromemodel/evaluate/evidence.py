@@ -14,7 +14,7 @@ from chromemodel.config import FileRecord, RunConfig
 from chromemodel.data.dataset import GeneSignals
 from chromemodel.data.sources import merge_genes
 from chromemodel.data.splits import TEST, split_genes, split_target
-from chromemodel.evaluate.lookup import Lookup
+from chromemodel.evaluate.lookup import Lookup, label_agreement
 from chromemodel.evaluate.predict import ask, panel_of, read_for, speaking
 from chromemodel.evaluate.predictions import Predictions
 from chromemodel.fusion.speakers import Speakers
@@ -42,8 +42,7 @@ class Evidence(NamedTuple):
     ``lookup`` is what they say alone, None where they are those of the very file; ``signals`` are
     what ``run`` was asked of. ``speakers`` are the cell types of the run's panel that spoke, and
     ``certain`` (genes,) whether the run takes its call as such; both are None where it has none.
-    ``seen_as`` is the file as which the run knows its labels: itself, or a source that it is a copy
-    of.
+    ``here`` is whether the labels of this very file, or of one it is a copy of, trained the run.
     """
 
     path: Path
@@ -55,14 +54,9 @@ class Evidence(NamedTuple):
     lookup: Lookup | None
     run: Run
     signals: GeneSignals
-    seen_as: Path
+    here: bool
     speakers: Speakers | None = None
     certain: NDArray[np.bool_] | None = None
-
-    @property
-    def here(self) -> bool:
-        """Whether the labels of this very file trained the run."""
-        return any(_is(self.seen_as, one) for one in self.config.sources)
 
     def in_panel(self, rows: NDArray[np.bool_]) -> int:
         """Return how many of some genes (genes,) the run's panel told something of."""
@@ -82,7 +76,7 @@ class Evidence(NamedTuple):
     @property
     def target(self) -> bool:
         """Whether it is the target that the run was adapted to."""
-        return self.config.target is not None and _is(self.seen_as, self.config.target)
+        return self.config.target is not None and _is(self.path, self.config.target)
 
 
 def gather(
@@ -122,8 +116,8 @@ def gather(
             hint=f"to score the file as it is: --data {path}",
         )
     task = task_of(config.task)
-    seen_as = _seen_as(path, signals, config)
-    parts = _parts(config, signals, str(seen_as.resolve()), own_only=data is None)
+    here = _trained(path, signals, config)
+    parts = _parts(config, signals, here=here, own_only=data is None)
     for name, rows in parts:
         task.check(signals.genes, rows, name, path)
     speakers = speaking(loaded, signals, panel_of(loaded, panel))
@@ -137,7 +131,6 @@ def gather(
         opinions.append(Opinion(_name(one.config), said.answer))
     if speakers is not None:
         opinions.append(Opinion(PANEL_ONLY, mean_rank(speakers.panel, signals.genes)))
-    here = any(_is(seen_as, one) for one in config.sources)
     opinions += [Opinion(*trivial) for trivial in task.trivial(len(signals.genes))]
     tables = None if here else _source_genes(config.sources)
     near = signals.genes if here else None
@@ -149,7 +142,7 @@ def gather(
         opinions.append(Opinion(lookup.name, lookup.score))
     return Evidence(
         path, config, signals.genes, tuple(opinions), tuple(parts), near, lookup, loaded, signals,
-        seen_as, speakers, certain,
+        here, speakers, certain,
     )  # fmt: skip
 
 
@@ -157,30 +150,28 @@ def _is(path: Path, record: FileRecord) -> bool:
     return str(path.resolve()) == record.path
 
 
-def _seen_as(path: Path, signals: GeneSignals, config: RunConfig) -> Path:
-    """Return the source of a run that a file is a copy of: same cell type, genes and labels."""
+def _trained(path: Path, signals: GeneSignals, config: RunConfig) -> bool:
+    """Return whether a file's labels trained a run: it is a source, or a copy of one.
+
+    A copy has the cell type, genes and labels of a source.
+    """
     own = signals.record
-    known = (*config.sources, config.target) if config.target else config.sources
-    if any(_is(path, one) for one in known):
-        return path
+    if any(_is(path, one) for one in config.sources):
+        return True
+    if config.target is not None and _is(path, config.target):
+        return False
     for source in config.sources:
         if (own.cell_type, own.gene_digest) == (source.cell_type, source.gene_digest):
             tables = _source_genes([source])
             # Of a source that is gone, the name of the cell type is all that is left.
-            if tables is None or _same_labels(tables[0], signals.genes):
+            if tables is None or label_agreement(tables[0], signals.genes) == 1:
                 logger.warning(
                     "warning: %s: has cell type, genes and labels of %s, which trained; it is "
                     "taken for a copy",
                     path, source.path,
                 )  # fmt: skip
-                return Path(source.path)
-    return path
-
-
-def _same_labels(one: GeneTable, other: GeneTable) -> bool:
-    """Return whether two tables of the same genes give each the same label."""
-    first, second = (table.label[np.argsort(table.gene_id)] for table in (one, other))
-    return bool(np.array_equal(first, second))
+                return True
+    return False
 
 
 def _source_genes(sources: Sequence[FileRecord]) -> list[GeneTable] | None:
@@ -209,7 +200,7 @@ def _own_file(run: Run, own: FileRecord) -> Path:
 
 
 def _parts(
-    config: RunConfig, signals: GeneSignals, path: str, *, own_only: bool
+    config: RunConfig, signals: GeneSignals, *, here: bool, own_only: bool
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Return the rows to score, each set with what the run has seen of it, in words."""
     task = task_of(config.task)
@@ -217,14 +208,14 @@ def _parts(
     if config.kind == "train":
         test = known & (split_genes(signals.genes, config.split, signals.path) == TEST)
         all_words = "all genes"
-        if path == config.source.path:
+        if here:
             all_words += " (training genes among them)"
         words = "test genes (unseen in training)"
-        if config.split.rule == "published" and path != config.source.path:
+        if config.split.rule == "published" and not here:
             # Another file may have been published with another split.
             words = "test genes by the file's own column"
         parts = [(words, test), (all_words, known)]
-    elif path in {one.path for one in config.sources} and not config.split.new_genes:
+    elif here and not config.split.new_genes:
         return [(f"source genes (their {task.learned}s trained it)", known)]
     else:
         test = known & (split_target(signals.genes, config.split, signals.path) == TEST)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d
 
+LOG2_E = math.log2(math.e)
+
 
 def is_plain_cpu(x: Tensor) -> bool:
     """Return whether x lies on the CPU, outside of ``torch.func``'s transforms."""
@@ -100,7 +102,7 @@ class _Attention(torch.autograd.Function):
         query, key, value = qkv[..., :half], qkv[..., half : 2 * half], qkv[..., 2 * half :]
         scores = query @ key.mT
         if scores.dtype == torch.bfloat16:
-            shares = powers(scores.float().mul_(factor * _LOG2_E))
+            shares = powers(scores.float().mul_(factor * LOG2_E))
             shares = shares.div_(shares.sum(-1, keepdim=True)).to(scores.dtype)
         else:
             shares = torch.softmax(scores if factor == 1 else scores.mul_(factor), dim=-1)
@@ -124,11 +126,8 @@ class _Attention(torch.autograd.Function):
         return torch.cat(parts, dim=-1), None, None
 
 
-_LOG2_E = math.log2(math.e)
-
-
 def powers(scores: Tensor) -> Tensor:
-    """Return 2 to the power of float32 scores less the largest of their row, in their place.
+    """Return 2 to the power of scores less the largest of their row, in their place.
 
     On processors that are not Intel's torch's ``exp2`` takes a fifth of the time of its ``exp``.
     """

@@ -8,7 +8,6 @@ or into the linear layer behind the last, and V is never computed. What this and
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -78,14 +77,12 @@ class FoldedTransferChrome(ChromeNet):
             cpu.max_pool(part, self.model.config.pool).mT
             for part in self.convolutions(cpu.channels_last(x))
         ]
-        kernels = self.model.config.kernels
-        z = x.new_empty(len(x), len(self.tail), kernels + self.tail.shape[1])
-        start = 0
-        for part in parts:
-            stop = start + part.shape[2]
-            torch.clamp_min(part, 0, out=z[..., start:stop])  # ReLU: what is largest stays so
-            start = stop
-        z[..., start:] = self.tail
+        widths = [*(part.shape[2] for part in parts), self.tail.shape[1]]
+        z = x.new_empty(len(x), len(self.tail), sum(widths))
+        *rooms, behind = torch.split(z, widths, dim=2)
+        for part, room in zip(parts, rooms, strict=True):
+            torch.clamp_min(part, 0, out=room)  # ReLU: what is largest stays so
+        behind.copy_(self.tail)
         for layer in self.layers:
             means = attended(z, layer)
             z = means if layer.value is None else z + means @ layer.value
@@ -187,7 +184,7 @@ def fold(model: TransferChrome) -> tuple[list[Folded], Tensor, Tensor]:
             behind @ with_ones(one.weight[..., 0], one.bias)
             for one in (layer.query, layer.key, layer.value)
         )
-        query = query[:, :-1] * (layer.factor * math.log2(math.e))
+        query = query[:, :-1] * (layer.factor * cpu.LOG2_E)
         if layer.residual:
             value[-1, -1] = 0  # the input has its 1
         else:

@@ -279,7 +279,7 @@ def read_config(folder: Path) -> RunConfig:
             raise RunError(
                 "holds the runs of `chromemodel train --seeds`; a single run is asked for here",
                 path=folder,
-                hint=f"name one of them, such as {folder / 'seed-0'}",
+                hint=f"name one of them, such as {min(folder.glob('seed-*'), default=folder)}",
             )
         raise RunError(
             f"is not a run folder: {CONFIG} is missing",
